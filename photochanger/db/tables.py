@@ -1,0 +1,173 @@
+"""The tables, as SQLAlchemy Core metadata. Migrations create them; queries are written in SQL next to their use.
+
+Times are timestamptz in UTC. Money is whole microusd. The schema name is the connection's search_path
+(`DATABASE_SCHEMA`), so no table names it.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, UUID
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _at(name: str, *, now: bool = False, nullable: bool = True) -> Column[object]:
+    return Column(
+        name,
+        DateTime(timezone=True),
+        nullable=nullable and not now,
+        server_default=func.now() if now else None,
+    )
+
+
+settings = Table(
+    "settings",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", JSONB, nullable=False),
+    Column("version", BigInteger, nullable=False, server_default="1"),
+    _at("updated_at", now=True),
+    Column("updated_by", Text),
+)
+
+slot = Table(
+    "slot",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("provider", Text, nullable=False),
+    Column("operation", Text, nullable=False),
+    Column("settings", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    Column("secret_hash", Text),
+    Column("size_limit_bytes", BigInteger, nullable=False, server_default="50000000"),
+    Column("t_sync_seconds", Integer),  # NULL = the global setting
+    Column("permits", Integer, nullable=False, server_default="2"),
+    Column("mailbox", Integer, nullable=False, server_default="8"),
+    Column("on_timeout", Text, nullable=False, server_default="drop"),
+    Column("allow_png", Boolean, nullable=False, server_default=text("false")),
+    Column("jpeg_quality", Integer, nullable=False, server_default="92"),
+    Column("longest_side", Integer),  # NULL = the photo travels in its own size
+    Column("is_active", Boolean, nullable=False, server_default=text("true")),
+    Column("version", BigInteger, nullable=False, server_default="1"),
+    _at("created_at", now=True),
+    _at("updated_at", now=True),
+    _at("archived_at"),
+    CheckConstraint("size_limit_bytes > 0", name="size_limit_positive"),
+    CheckConstraint("permits > 0 AND mailbox > 0", name="room_positive"),
+    CheckConstraint("on_timeout IN ('drop', 'store', 'poll')", name="on_timeout_known"),
+    CheckConstraint("jpeg_quality BETWEEN 1 AND 100", name="jpeg_quality_range"),
+)
+
+job = Table(
+    "job",
+    metadata,
+    Column("id", UUID(as_uuid=True), primary_key=True),
+    Column("slot_id", Text, ForeignKey("slot.id"), nullable=False),
+    Column("slot_version", BigInteger, nullable=False),
+    Column("source", Text, nullable=False, server_default="ingest"),
+    Column("status", Text, nullable=False),
+    Column("failure_reason", Text),
+    Column("reply_kind", Text),
+    Column("reply_status", Integer),
+    _at("replied_at"),
+    Column("provider", Text, nullable=False),
+    Column("provider_async_id", Text),
+    _at("deadline", nullable=False),
+    _at("settle_by", nullable=False),
+    Column("retries", Integer, nullable=False, server_default="0"),
+    Column("request_bytes", BigInteger, nullable=False),
+    Column("request_sha256", LargeBinary, nullable=False),
+    Column("photo_name", Text),
+    Column("late", Boolean, nullable=False, server_default=text("false")),
+    Column("cost_microusd", BigInteger, nullable=False, server_default="0"),
+    _at("created_at", nullable=False),
+    _at("started_at"),
+    _at("finished_at"),
+    CheckConstraint(
+        "status IN ('queued', 'processing', 'done', 'failed', 'timeout', 'cancelled')", name="status_known"
+    ),
+    Index(None, "slot_id", "created_at"),
+    Index("ix_job_unfinished", "created_at", postgresql_where=text("status IN ('queued', 'processing')")),
+)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("id", UUID(as_uuid=True), primary_key=True),
+    Column("job_id", UUID(as_uuid=True), ForeignKey("job.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("handle", Text),
+    Column("outcome", Text),  # NULL = begun, its end is not known
+    Column("finish_reason", Text),
+    Column("provider_error_code", Text),
+    Column("http_status", Integer),
+    Column("message", Text),
+    Column("response_id", Text),
+    Column("model_version", Text),
+    Column("latency_ms", Integer),
+    Column("tokens", JSONB),
+    Column("estimate_microusd", BigInteger, nullable=False, server_default="0"),
+    Column("cost_microusd", BigInteger, nullable=False, server_default="0"),
+    Column("possibly_billed", Boolean, nullable=False, server_default=text("false")),
+    Column("hedged", Boolean, nullable=False, server_default=text("false")),
+    _at("begun_at", nullable=False),
+    _at("finished_at"),
+    Index(None, "job_id", "number"),
+    Index("ix_attempt_unfinished", "begun_at", postgresql_where=text("outcome IS NULL")),
+)
+
+result = Table(
+    "result",
+    metadata,
+    Column("id", UUID(as_uuid=True), primary_key=True),
+    Column("job_id", UUID(as_uuid=True), ForeignKey("job.id"), nullable=False, unique=True),
+    Column("attempt_id", UUID(as_uuid=True)),
+    Column("mime", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("path", Text, nullable=False),  # relative to the media root
+    _at("created_at", nullable=False),
+    _at("expires_at", nullable=False),
+    Index(None, "expires_at"),
+)
+
+media_object = Table(
+    "media_object",
+    metadata,
+    Column("id", UUID(as_uuid=True), primary_key=True),
+    Column("job_id", UUID(as_uuid=True), ForeignKey("job.id"), nullable=False),
+    Column("slot_id", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    _at("created_at", nullable=False),
+    _at("expires_at", nullable=False),
+    _at("cleaned_at"),
+    CheckConstraint("scope IN ('temp', 'provider', 'result', 'preview')", name="scope_known"),
+    Index("ix_media_object_due", "expires_at", postgresql_where=text("cleaned_at IS NULL")),
+    Index(None, "job_id"),
+)

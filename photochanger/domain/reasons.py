@@ -1,0 +1,103 @@
+"""The closed list of failure reasons: what went wrong, as HTTP status and as a sentence in two languages."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Reason(StrEnum):
+    """Why a request got no picture. The value is what `failure_reason` says in JSON, rows and metrics."""
+
+    # The request itself
+    INVALID_REQUEST = "invalid_request"
+    INVALID_CREDENTIALS = "invalid_credentials"
+    SLOT_NOT_FOUND = "slot_not_found"
+    SLOT_DISABLED = "slot_disabled"
+    UPLOAD_TIMEOUT = "upload_timeout"
+    PAYLOAD_TOO_LARGE = "payload_too_large"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    UNDECODABLE_IMAGE = "undecodable_image"
+    # Room
+    SLOT_BUSY = "slot_busy"
+    QUEUE_FULL = "queue_full"
+    # The work
+    INTERNAL_ERROR = "internal_error"
+    PROVIDER_REFUSED = "provider_refused"
+    PROVIDER_NO_IMAGE = "provider_no_image"
+    PROVIDER_ERROR = "provider_error"
+    PROVIDER_QUOTA = "provider_quota"
+    PROVIDER_UNAVAILABLE = "provider_unavailable"
+    STORAGE_UNAVAILABLE = "storage_unavailable"
+    DATABASE_UNAVAILABLE = "database_unavailable"
+    DRAINING = "draining"
+    PROVIDER_TIMEOUT = "provider_timeout"
+    # Reading back
+    NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    RESULT_EXPIRED = "result_expired"
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonInfo:
+    """How a reason is told: HTTP status and one sentence per language."""
+
+    status: int
+    en: str
+    ru: str
+
+
+REASONS: Final[dict[Reason, ReasonInfo]] = {
+    Reason.INVALID_REQUEST: ReasonInfo(400, "The request could not be understood.", "Запрос не удалось разобрать."),
+    Reason.INVALID_CREDENTIALS: ReasonInfo(
+        401, "The slot password is missing or wrong.", "Пароль слота не указан или неверен."
+    ),
+    Reason.SLOT_NOT_FOUND: ReasonInfo(404, "There is no such slot.", "Такого слота нет."),
+    Reason.SLOT_DISABLED: ReasonInfo(404, "This slot is switched off.", "Этот слот выключен."),
+    Reason.UPLOAD_TIMEOUT: ReasonInfo(408, "The photo did not arrive in time.", "Фотография не пришла вовремя."),
+    Reason.PAYLOAD_TOO_LARGE: ReasonInfo(
+        413, "The photo is larger than this slot accepts.", "Фотография больше, чем принимает слот."
+    ),
+    Reason.UNSUPPORTED_MEDIA_TYPE: ReasonInfo(
+        415, "Only JPEG, PNG and WebP photos are accepted.", "Принимаются только фотографии JPEG, PNG и WebP."
+    ),
+    Reason.UNDECODABLE_IMAGE: ReasonInfo(
+        422, "The photo is damaged or cannot be used.", "Фотография повреждена или не годится."
+    ),
+    Reason.SLOT_BUSY: ReasonInfo(429, "This slot is busy; try again shortly.", "Слот занят, повторите чуть позже."),
+    Reason.QUEUE_FULL: ReasonInfo(
+        429,
+        "Too many photos are in progress; try again shortly.",
+        "Слишком много фотографий в работе, повторите позже.",
+    ),
+    Reason.INTERNAL_ERROR: ReasonInfo(
+        500, "Something broke on our side; it has been logged.", "Внутренняя ошибка, она записана в журнал."
+    ),
+    Reason.PROVIDER_REFUSED: ReasonInfo(
+        502, "The AI provider refused this photo.", "Провайдер отказался обрабатывать эту фотографию."
+    ),
+    Reason.PROVIDER_NO_IMAGE: ReasonInfo(
+        502, "The AI provider answered without a picture.", "Провайдер ответил без изображения."
+    ),
+    Reason.PROVIDER_ERROR: ReasonInfo(502, "The AI provider answered with an error.", "Провайдер ответил ошибкой."),
+    Reason.PROVIDER_QUOTA: ReasonInfo(503, "The AI provider's quota is used up.", "Квота у провайдера исчерпана."),
+    Reason.PROVIDER_UNAVAILABLE: ReasonInfo(
+        503, "The AI provider is not available now.", "Провайдер сейчас недоступен."
+    ),
+    Reason.STORAGE_UNAVAILABLE: ReasonInfo(
+        503, "The picture could not be stored.", "Не удалось сохранить изображение."
+    ),
+    Reason.DATABASE_UNAVAILABLE: ReasonInfo(
+        503, "The database is not available now.", "База данных сейчас недоступна."
+    ),
+    Reason.DRAINING: ReasonInfo(
+        503, "The service is shutting down; try again shortly.", "Сервис останавливается, повторите позже."
+    ),
+    Reason.PROVIDER_TIMEOUT: ReasonInfo(
+        504, "No picture came inside the window.", "Изображение не успело прийти за отведённое время."
+    ),
+    Reason.NOT_FOUND: ReasonInfo(404, "There is nothing here.", "Здесь ничего нет."),
+    Reason.METHOD_NOT_ALLOWED: ReasonInfo(405, "This method is not allowed here.", "Этот метод здесь не разрешён."),
+    Reason.RESULT_EXPIRED: ReasonInfo(
+        410, "This picture has expired and was deleted.", "Срок хранения изображения истёк, оно удалено."
+    ),
+}

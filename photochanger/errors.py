@@ -1,0 +1,41 @@
+"""The one family of expected failures. Whatever is not one of these is a bug and is logged as one."""
+
+from photochanger.domain.reasons import REASONS, Reason
+
+
+class PhotoChangerError(Exception):
+    """Base of every failure that the service expects and can name."""
+
+
+class Refusal(PhotoChangerError):
+    """A request is answered with a reason instead of a picture.
+
+    `detail` is a sentence of ours for the caller (never upstream text); `retry_after` is in whole seconds.
+    """
+
+    def __init__(self, reason: Reason, detail: str = "", *, retry_after: int | None = None) -> None:
+        super().__init__(detail or REASONS[reason].en)
+        self.reason = reason
+        self.detail = detail
+        self.retry_after = retry_after
+
+
+class ConfigError(PhotoChangerError):
+    """The configuration cannot work; the message says which setting and why."""
+
+
+class DatabaseUnavailable(PhotoChangerError):
+    """PostgreSQL cannot be asked now: not started, lost, frozen, or the pool is being replaced."""
+
+
+class StorageUnavailable(PhotoChangerError):
+    """The media folder cannot be written or read (disk full, permissions, device gone)."""
+
+
+class PictureError(PhotoChangerError):
+    """A file is not a picture that can be used. `reason` is unsupported_media_type or undecodable_image."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail

@@ -1,0 +1,1 @@
+"""A booth's request: access, upload, admission, reply."""

@@ -1,0 +1,1 @@
+"""AI providers: one folder each, one supervised group each."""

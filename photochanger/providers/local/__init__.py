@@ -1,0 +1,1 @@
+"""Looks made on this machine, without any provider."""

@@ -1,0 +1,1 @@
+"""Global settings as rows and as snapshots."""

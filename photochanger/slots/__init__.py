@@ -1,0 +1,1 @@
+"""Slots as rows and as snapshots."""

@@ -1,0 +1,1 @@
+"""Quart-Trio on a hardened Hypercorn."""

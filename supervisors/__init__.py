@@ -1,0 +1,1 @@
+"""A small supervision library for Trio."""
