@@ -1,0 +1,59 @@
+# Everything is done from here; `make help` lists it. Needs make and Python 3.11, 3.12 or 3.13.
+
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format bench lock clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+run: $(VENV)/.runtime ## the whole thing on this machine with simulated providers: make run ARGS=--once
+	@$(BIN)/photochanger demo $(ARGS)
+
+test: $(VENV)/.dev ## every test
+	@$(BIN)/python -m tests.lab.system
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev ## style, types, walls between the packages
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## put the code into its form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev ## figures against a bare server, in one run: make bench ARGS=--quick
+	$(BIN)/python -m tests.lab.bench $(ARGS)
+
+lock: ## pin the newest dependencies that pyproject.toml allows (needs uv on the path)
+	uv pip compile pyproject.toml -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra build -o constraints.txt
+	uv pip compile pyproject.toml -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra build --extra dev -o constraints-dev.txt
+
+clean: ## remove what was made here, except var/
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+# The first Python that is new enough and whole; a pyenv shim without a version behind it is not.
+$(VENV)/bin/python:
+	@for python in $(PYTHON) python3.13 python3.12 python3.11 python3 python; do \
+	  if $$python -c 'import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then \
+	    echo "· Making $(VENV) with $$($$python --version)"; exec $$python -m venv $(VENV); fi; done; \
+	echo "Python 3.11, 3.12 or 3.13 with venv is needed (on Debian and Ubuntu: the package python3-venv)." >&2; exit 1
+
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --require-virtualenv
+
+$(VENV)/.runtime: constraints.txt pyproject.toml | $(VENV)/bin/python
+	@echo "· Installing pinned packages (once; about a minute)"
+	@$(PIP) install --require-hashes --only-binary :all: -r constraints.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: constraints-dev.txt pyproject.toml | $(VENV)/bin/python
+	@echo "· Installing pinned packages for development (once)"
+	@$(PIP) install --require-hashes --only-binary :all: -r constraints-dev.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
