@@ -1,0 +1,204 @@
+"""Who gets the next permit, who waits, and that none is lost: examples."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+import trio.testing
+
+from supervisors import Admission, Permits, Request, RequestKind
+
+settled: Callable[[], object] = trio.testing.wait_all_tasks_blocked
+
+
+@asynccontextmanager
+async def running(admission: Admission) -> AsyncIterator[trio.Nursery]:
+    async with trio.open_nursery() as nursery:
+        await nursery.start(admission.run)
+        yield nursery
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_free_token_is_granted_at_once_even_without_the_actor() -> None:
+    permits = Permits("lane", 1)
+    request = Admission("lane", permits, 1).request(kind="live")
+    assert request.granted
+    async with request as permit:
+        assert permit.kind == "live"
+        assert permits.in_use("live") == 1
+    assert permits.in_use("live") == 0
+
+
+async def test_a_full_queue_says_so_and_the_queue_is_the_mailbox_of_the_snapshot() -> None:
+    permits = Permits("lane", 1, 1)
+    admission = Admission("lane", permits, 2)
+    admission.request(kind="live")
+    admission.request(kind="live")
+    admission.request(kind="canary")
+    with pytest.raises(trio.WouldBlock):
+        admission.request(kind="live")
+    assert admission.request(kind="late").granted, "a free late token is not behind those who wait for live ones"
+    seen = admission.statistics()
+    assert (seen.depth, seen.capacity, seen.peak) == (2, 2, 2)
+    assert (seen.waiting_live, seen.waiting_late, seen.waiting_canary) == (1, 0, 1)
+    assert (seen.live_total, seen.live_in_use, seen.late_total, seen.late_in_use) == (1, 1, 1, 1)
+
+
+async def order_of_grants(requests: list[tuple[RequestKind, str, float]], holders: list[str], tokens: int) -> list[int]:
+    """The order in which the requests get their turn, while `holders` (keys) go on running."""
+    permits = Permits("lane", tokens + 1)
+    admission = Admission("lane", permits, 100)
+    for key in holders:
+        assert admission.request(kind="live", key=key).granted
+    permits.resize(len(holders) + 1, 0)
+    last = admission.request(kind="live", key="the last token")
+    granted: list[int] = []
+
+    async def wait(number: int, request: Request) -> None:
+        async with request:
+            granted.append(number)
+            await settled()  # type: ignore[misc]
+
+    async with running(admission) as nursery:
+        for number, (kind, key, latest_start) in enumerate(requests):
+            nursery.start_soon(wait, number, admission.request(kind=kind, key=key, latest_start=latest_start))
+        await settled()  # type: ignore[misc]
+        last.withdraw()
+        for _ in requests:
+            await settled()  # type: ignore[misc]
+            await settled()  # type: ignore[misc]
+    return granted
+
+
+async def test_live_before_canary_however_long_it_waited() -> None:
+    assert await order_of_grants([("canary", "", 1), ("live", "", 9), ("live", "", 8)], [], 0) == [2, 1, 0]
+
+
+async def test_the_key_with_the_fewest_running_first_then_the_latest_start_then_first_come() -> None:
+    requests: list[tuple[RequestKind, str, float]] = [
+        ("live", "busy", 1),
+        ("live", "quiet", 9),
+        ("live", "idle", 9),
+        ("live", "idle", 5),
+        ("live", "idle", 9),
+    ]
+    assert await order_of_grants(requests, ["busy", "busy", "quiet"], 3) == [3, 2, 4, 1, 0]
+
+
+async def test_the_load_is_counted_anew_with_each_grant() -> None:
+    permits = Permits("lane", 3)
+    admission = Admission("lane", permits, 10)
+    first = [admission.request(kind="live", key="other") for _ in range(3)]
+    waiting = [admission.request(kind="live", key=key) for key in ("a", "a", "b")]
+    async with running(admission):
+        for request in first[:2]:
+            request.withdraw()
+        await settled()  # type: ignore[misc]
+        assert [request.granted for request in waiting] == [True, False, True]
+
+
+async def test_a_canary_waits_while_any_other_request_waits() -> None:
+    permits = Permits("lane", 1, 0)
+    admission = Admission("lane", permits, 10)
+    late = admission.request(kind="late")
+    canary = admission.request(kind="canary")
+    async with running(admission):
+        await settled()  # type: ignore[misc]
+        assert not canary.granted
+        late.withdraw()
+        await settled()  # type: ignore[misc]
+        assert canary.granted
+
+
+async def test_nobody_overtakes_those_who_wait() -> None:
+    permits = Permits("lane", 1)
+    admission = Admission("lane", permits, 10)
+    first = admission.request(kind="live")
+    waiting = admission.request(kind="live")
+    first.withdraw()  # the token is free, the actor has not come yet
+    assert not admission.request(kind="live").granted
+    assert admission.try_now("live") is None
+    async with running(admission):
+        await settled()  # type: ignore[misc]
+        assert waiting.granted
+
+
+async def test_try_now_takes_only_what_is_free_and_awaited_by_nobody() -> None:
+    permits = Permits("lane", 1, 1)
+    admission = Admission("lane", permits, 10)
+    permit = admission.try_now("live")
+    assert permit is not None
+    assert admission.try_now("live") is None
+    admission.request(kind="live")
+    late = admission.try_now("late")
+    assert late is not None
+    permit.release()
+    late.release()
+    assert admission.try_now("live") is None
+    assert admission.try_now("late") is not None
+
+
+async def test_more_tokens_are_handed_out_when_they_come() -> None:
+    permits = Permits("lane", 0)
+    admission = Admission("lane", permits, 10)
+    requests = [admission.request(kind="live") for _ in range(3)]
+    async with running(admission):
+        permits.resize(2, 0)
+        await settled()  # type: ignore[misc]
+        assert [request.granted for request in requests] == [True, True, False]
+
+
+async def test_everybody_who_waits_can_be_failed_at_once() -> None:
+    class Parked(Exception):
+        pass
+
+    permits = Permits("lane", 1)
+    admission = Admission("lane", permits, 10)
+    running_one = admission.request(kind="live")
+    failed = 0
+
+    async def wait(request: Request) -> None:
+        nonlocal failed
+        with pytest.raises(Parked):
+            async with request:
+                raise AssertionError("not reached")
+        failed += 1
+
+    async with running(admission) as nursery:
+        for _ in range(3):
+            nursery.start_soon(wait, admission.request(kind="live"))
+        await settled()  # type: ignore[misc]
+        admission.fail_waiting(Parked())
+        await settled()  # type: ignore[misc]
+        assert failed == 3
+        assert admission.statistics().depth == 0
+        running_one.withdraw()
+        assert admission.request(kind="live").granted
+
+
+async def test_a_request_is_entered_once_and_not_after_it_was_withdrawn() -> None:
+    admission = Admission("lane", Permits("lane", 1), 10)
+    request = admission.request(kind="live")
+    async with request:
+        with pytest.raises(RuntimeError, match="only once"):
+            await request.__aenter__()
+        assert request.granted
+    withdrawn = admission.request(kind="live")
+    withdrawn.withdraw()
+    withdrawn.withdraw()
+    with pytest.raises(RuntimeError, match="withdrawn"):
+        async with withdrawn:
+            raise AssertionError("not reached")
+
+
+async def test_a_withdrawn_request_leaves_the_queue() -> None:
+    admission = Admission("lane", Permits("lane", 0), 1)
+    admission.request(kind="live").withdraw()
+    assert admission.statistics().depth == 0
+    admission.request(kind="live")
+
+
+def test_an_admission_needs_room() -> None:
+    with pytest.raises(ValueError, match="capacity"):
+        Admission("lane", Permits("lane", 1), 0)
