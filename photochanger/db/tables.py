@@ -99,6 +99,7 @@ job = Table(
     Column("request_bytes", BigInteger, nullable=False),
     Column("request_sha256", LargeBinary, nullable=False),
     Column("photo_name", Text),
+    Column("client_fields", JSONB, nullable=False, server_default=text("'{}'::jsonb")),  # never the password
     Column("late", Boolean, nullable=False, server_default=text("false")),
     Column("cost_microusd", BigInteger, nullable=False, server_default="0"),
     _at("created_at", nullable=False),
