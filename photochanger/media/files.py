@@ -1,0 +1,39 @@
+"""Writing one small file whole or not at all."""
+
+import os
+from pathlib import Path
+
+from photochanger.errors import StorageUnavailable
+
+
+def private(path: str, flags: int) -> int:
+    """For `open(opener=)`: the file can be read by the service's own user only."""
+    return os.open(path, flags, 0o600)
+
+
+def storage_error(error: OSError, doing: str) -> StorageUnavailable:
+    """What to raise for `error`. Paths are left out, because details can reach a client."""
+    return StorageUnavailable(f"{doing}: {error.strerror or type(error).__name__}")
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Write `data` to a new or emptied file at `path`; a file that cannot be completed is removed.
+
+    Raises StorageUnavailable.
+    """
+    try:
+        try:
+            with open(path, "wb", buffering=0, opener=private) as file:
+                write_all(file.fileno(), data)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise storage_error(error, "A picture cannot be written") from error
+
+
+def write_all(descriptor: int, data: bytes | bytearray | memoryview) -> None:
+    """All of `data`: a disk that is nearly full takes a part first and fails after it. Raises OSError."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]

@@ -1,0 +1,218 @@
+"""The media store on a local disk.
+
+    temp/{slot_id}/{job_id}/...                       the files of running jobs
+    results/{yyyy-mm-dd}/{job_id}.jpg                 day of arrival, UTC
+    results/{yyyy-mm-dd}/{job_id}_preview.webp
+
+Folders are 0700 and files 0600. Both trees are on one disk, so that keeping a result is a rename.
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+import trio
+
+from photochanger.errors import StorageUnavailable
+from photochanger.media.files import storage_error, write_new
+from photochanger.media.store import LeftoverTemp, StoredFile, preview_path, safe_name
+
+T = TypeVar("T")
+
+EXTENSIONS = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
+
+CLEANING = 5.0
+"""Seconds after which a removal that the disk does not finish is left to the sweep at the next start."""
+
+_BLOCK = 1 << 18
+
+
+class FilesystemStore:
+    """`MediaStore` under one root folder, which is made when missing. At most `threads` disk calls run at once."""
+
+    def __init__(self, root: Path, *, threads: int = 8) -> None:
+        self.root = root
+        self._temp = root / "temp"
+        self._results = root / "results"
+        self._limiter = trio.CapacityLimiter(threads)
+
+    async def open(self) -> None:
+        """Make the folders. Raises StorageUnavailable."""
+        await self._run("The media folder cannot be made", self._make_folders)
+
+    async def temp_folder(self, slot_id: str, job_id: str) -> Path:
+        folder = self._temp_of(slot_id, job_id)
+        await self._run("A temp folder cannot be made", _fresh, folder)
+        return folder
+
+    async def remove_temp(self, slot_id: str, job_id: str) -> None:
+        folder = self._temp_of(slot_id, job_id)
+        with trio.move_on_after(CLEANING, shield=True):
+            await self._run("A temp folder cannot be removed", _remove_tree, folder, abandon_on_cancel=True)
+
+    async def keep_result(self, temp_path: Path, job_id: str, mime: str) -> StoredFile:
+        name = safe_name(job_id) + EXTENSIONS[mime]
+        place = self._results / datetime.now(UTC).date().isoformat() / name
+        return await self._run("A result cannot be kept", self._move, temp_path, place, mime, True)
+
+    async def keep_preview(self, temp_path: Path, result_path: str) -> StoredFile:
+        place = self.locate(preview_path(result_path))
+        return await self._run("A preview cannot be kept", self._move, temp_path, place, "image/webp", False)
+
+    async def find_result(self, job_id: str) -> StoredFile | None:
+        return await self._run("The results cannot be searched", self._find, safe_name(job_id))
+
+    def locate(self, path: str) -> Path:
+        pure = PurePosixPath(path)
+        if pure.is_absolute() or not pure.parts or ".." in pure.parts or "\0" in path or "\\" in path or ":" in path:
+            raise ValueError(f"not a path inside the media folder: {path[:80]!r}")
+        return self.root / pure
+
+    async def remove(self, path: str) -> None:
+        await self._run("A file cannot be removed", _remove_file, self.locate(path))
+
+    async def leftover_temp(self) -> list[LeftoverTemp]:
+        return await self._run("The temp folders cannot be read", self._leftover)
+
+    async def sweep_temp(self, older_than: float) -> int:
+        return await self._run("The temp folders cannot be swept", self._sweep, older_than)
+
+    async def free_bytes(self) -> int:
+        return (await self._run("The disk cannot be asked", shutil.disk_usage, self.root)).free
+
+    async def check(self) -> None:
+        await self._run("The media folder cannot be written", self._try_out)
+
+    async def _run(self, doing: str, function: Callable[..., T], *args: object, abandon_on_cancel: bool = False) -> T:
+        try:
+            return await trio.to_thread.run_sync(
+                function, *args, limiter=self._limiter, abandon_on_cancel=abandon_on_cancel
+            )
+        except OSError as error:
+            raise storage_error(error, doing) from error
+
+    # --- in a thread from here on ---
+
+    def _make_folders(self) -> None:
+        for folder in (self.root, self._temp, self._results):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def _temp_of(self, slot_id: str, job_id: str) -> Path:
+        return self._temp / safe_name(slot_id) / safe_name(job_id)
+
+    def _move(self, temp_path: Path, place: Path, mime: str, durable: bool) -> StoredFile:
+        """The order matters: the bytes are on disk before the name is, the name before anyone hears of it."""
+        digest, size = _hash(temp_path, sync=durable)
+        day = place.parent
+        is_new_day = not day.exists()
+        day.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temp_path.replace(place)
+        if durable:
+            _sync_folder(day)
+            if is_new_day:
+                _sync_folder(self._results)
+        return self._stored(place, mime, size, digest)
+
+    def _find(self, job_id: str) -> StoredFile | None:
+        for mime, extension in EXTENSIONS.items():
+            for found in self._results.glob(f"*/{job_id}{extension}"):
+                digest, size = _hash(found)
+                return self._stored(found, mime, size, digest)
+        return None
+
+    def _stored(self, place: Path, mime: str, size: int, digest: str) -> StoredFile:
+        return StoredFile(place.relative_to(self.root).as_posix(), mime, size, digest)
+
+    def _leftover(self) -> list[LeftoverTemp]:
+        now = time.time()
+        return [
+            LeftoverTemp(job.parent.name, job.name, max(0.0, now - _last_change(job)))
+            for slot in _folders(self._temp)
+            for job in _folders(slot)
+        ]
+
+    def _sweep(self, older_than: float) -> int:
+        old = [found for found in self._leftover() if found.age >= older_than]
+        for found in old:
+            _remove_tree(self._temp / found.slot_id / found.job_id)
+        return len(old)
+
+    def _try_out(self) -> None:
+        """The whole way of a result, with an empty file."""
+        self._make_folders()
+        probe = self._temp / f".check-{os.getpid()}-{time.monotonic_ns()}"
+        moved = self._results / probe.name
+        try:
+            write_new(probe, b"ok")
+            try:
+                probe.replace(moved)
+            except OSError as error:
+                if error.errno == errno.EXDEV:
+                    raise StorageUnavailable("temp and results of the media folder must be on one disk") from error
+                raise
+        finally:
+            probe.unlink(missing_ok=True)
+            moved.unlink(missing_ok=True)
+
+
+def _hash(path: Path, *, sync: bool = False) -> tuple[str, int]:
+    """SHA-256 in hexadecimal, and the size; with `sync` the bytes are forced to disk too."""
+    digest, size = hashlib.sha256(), 0
+    with path.open("rb", buffering=0) as file:
+        buffer = bytearray(_BLOCK)
+        while count := file.readinto(buffer):
+            digest.update(memoryview(buffer)[:count])
+            size += count
+        if sync:
+            os.fsync(file.fileno())
+    return digest.hexdigest(), size
+
+
+def _fresh(folder: Path) -> None:
+    _remove_tree(folder)
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700)
+
+
+def _remove_tree(folder: Path) -> None:
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        if folder.exists():  # somebody else removed a file while we did: the rest is still ours
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_file(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make names in `folder` durable. Only POSIX systems can open a folder for this."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
+    except FileNotFoundError:
+        return []
+
+
+def _last_change(folder: Path) -> float:
+    """The newest time of the folder and the files in it; of a folder that vanishes, now."""
+    try:
+        return max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+    except FileNotFoundError:
+        return time.time()

@@ -1,0 +1,80 @@
+"""Where pictures are kept: the port. The rest of the house knows files by their relative path only."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file that is kept. `path` is relative to the store; `sha256` is hexadecimal."""
+
+    path: str
+    mime: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeftoverTemp:
+    """A job's temp folder that was found on disk. `age` is in seconds since something in it changed."""
+
+    slot_id: str
+    job_id: str
+    age: float
+
+
+class MediaStore(Protocol):
+    """Temp folders that die with their job, and results that outlive it.
+
+    Every method may raise StorageUnavailable. Names are checked: `slot_id` and `job_id` that could leave their
+    folder raise ValueError, because they must never have come this far.
+    """
+
+    async def temp_folder(self, slot_id: str, job_id: str) -> Path:
+        """A new folder for one job's files; what was left there under the same names is removed first."""
+
+    async def remove_temp(self, slot_id: str, job_id: str) -> None:
+        """Remove a job's temp folder with all in it. Works in a cancelled task; nothing there is fine."""
+
+    async def keep_result(self, temp_path: Path, job_id: str, mime: str) -> StoredFile:
+        """Move a verified picture among the results. When this returns, the file survives a loss of power."""
+
+    async def keep_preview(self, temp_path: Path, result_path: str) -> StoredFile:
+        """Move a result's WebP preview beside it (see `preview_path`). Not forced to disk: it can be made again."""
+
+    async def find_result(self, job_id: str) -> StoredFile | None:
+        """The result that was kept for a job, found by its name alone: after a crash nothing else may know it."""
+
+    def locate(self, path: str) -> Path:
+        """Where the kept file `path` lies. Does not look whether it is there."""
+
+    async def remove(self, path: str) -> None:
+        """Remove a kept file. Nothing there is fine."""
+
+    async def leftover_temp(self) -> list[LeftoverTemp]:
+        """All temp folders there are: at start, those of jobs that a crash cut short."""
+
+    async def sweep_temp(self, older_than: float) -> int:
+        """Remove the temp folders in which nothing changed for `older_than` seconds; how many."""
+
+    async def free_bytes(self) -> int:
+        """Room left on the disk."""
+
+    async def check(self) -> None:
+        """Raises StorageUnavailable unless files can be written, moved and removed now."""
+
+
+def preview_path(result_path: str) -> str:
+    """The relative path of the preview that belongs to a result."""
+    return result_path.rpartition(".")[0] + "_preview.webp"
+
+
+def safe_name(name: str) -> str:
+    """`name` itself when it can be used as a file name anywhere. Raises ValueError otherwise."""
+    if not _SAFE.fullmatch(name):
+        raise ValueError(f"not a safe file name: {name[:80]!r}")
+    return name
