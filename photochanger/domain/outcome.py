@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class Verdict(StrEnum):
-    """The kinds of outcome that are treated differently. `docs` of each: who is to blame and what may follow."""
+    """The kinds of outcome that are treated differently."""
 
     PICTURE = "picture"  # a file was written; it counts only after it was verified
     NO_IMAGE = "no_image"  # answered properly, drew nothing, another try can help (NO_IMAGE, IMAGE_OTHER, STOP)
@@ -17,6 +17,7 @@ class Verdict(StrEnum):
     TRANSPORT = "transport"  # no or broken connection, TLS failure, answer cut off
     BAD_ANSWER = "bad_answer"  # 200 with something that is not the protocol (HTML, half a JSON, over the cap)
     BAD_PICTURE = "bad_picture"  # a picture came, but it does not decode whole
+    STORAGE = "storage"  # our disk: the photo could not be read or the picture not be written
     TIMEOUT = "timeout"  # the attempt's own time ran out
     CANCELLED = "cancelled"  # nobody waited any more
     CRASHED = "crashed"  # a bug in a driver

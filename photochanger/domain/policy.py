@@ -17,6 +17,7 @@ _REASONS = {
     Verdict.QUOTA: Reason.PROVIDER_QUOTA,
     Verdict.TIMEOUT: Reason.PROVIDER_TIMEOUT,
     Verdict.CANCELLED: Reason.PROVIDER_TIMEOUT,
+    Verdict.STORAGE: Reason.STORAGE_UNAVAILABLE,
     Verdict.CRASHED: Reason.INTERNAL_ERROR,
 }
 

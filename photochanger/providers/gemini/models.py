@@ -1,0 +1,58 @@
+"""What each Gemini image model accepts, and which ids are gone.
+
+From Google's pages on image generation and on deprecations; state of November 2026.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+DEFAULT_MODEL: Final = "gemini-3.1-flash-image"
+
+RATIOS: Final = ("1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9")
+"""Aspect ratios of every image model. There is no "auto": without a ratio the answer follows the photo."""
+
+EXTREME_RATIOS: Final = ("1:4", "4:1", "1:8", "8:1")
+"""Known of the 3.1 flash model only."""
+
+SIZES: Final = ("1K", "2K", "4K")
+"""Size tiers, the K in upper case; Google rejects lower case."""
+
+THINKING: Final = ("MINIMAL", "LOW", "MEDIUM", "HIGH")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLimits:
+    """Values that a model takes. An unknown model is given all of them and left to answer for itself."""
+
+    ratios: tuple[str, ...] = RATIOS + EXTREME_RATIOS
+    sizes: tuple[str, ...] = SIZES
+    thinking: tuple[str, ...] = THINKING
+
+
+LIMITS: Final = {
+    "gemini-3.1-flash-image": ModelLimits(thinking=("MINIMAL", "HIGH")),
+    "gemini-3.1-flash-lite-image": ModelLimits(ratios=RATIOS, sizes=("1K",), thinking=("MINIMAL", "HIGH")),
+    "gemini-3-pro-image": ModelLimits(ratios=RATIOS),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Retired:
+    """Why an id is refused, and what to use instead."""
+
+    why: str
+    successor: str
+
+
+RETIRED: Final = {
+    "gemini-2.5-flash-image-preview": Retired("shut down on 2026-01-15", "gemini-3.1-flash-image"),
+    "gemini-2.5-flash-image": Retired("announced to end on 2026-10-02", "gemini-3.1-flash-image"),
+    "gemini-3.1-flash-image-preview": Retired("shut down on 2026-06-25", "gemini-3.1-flash-image"),
+    "gemini-3-pro-image-preview": Retired("shut down on 2026-06-25", "gemini-3-pro-image"),
+}
+"""Ids that answer 404, or are about to."""
+
+
+def limits_of(model: str) -> ModelLimits:
+    """The limits of `model`; those of an unknown one exclude nothing."""
+    return LIMITS.get(model, ModelLimits())
