@@ -1,5 +1,7 @@
 """The one family of expected failures. Whatever is not one of these is a bug and is logged as one."""
 
+from uuid import UUID
+
 from photochanger.domain.reasons import REASONS, Reason
 
 
@@ -10,14 +12,18 @@ class PhotoChangerError(Exception):
 class Refusal(PhotoChangerError):
     """A request is answered with a reason instead of a picture.
 
-    `detail` is a sentence of ours for the caller (never upstream text); `retry_after` is in whole seconds.
+    `detail` is a sentence of ours for the caller (never upstream text); `retry_after` is in whole seconds;
+    `job_id` names the job where there is one.
     """
 
-    def __init__(self, reason: Reason, detail: str = "", *, retry_after: int | None = None) -> None:
+    def __init__(
+        self, reason: Reason, detail: str = "", *, retry_after: int | None = None, job_id: UUID | None = None
+    ) -> None:
         super().__init__(detail or REASONS[reason].en)
         self.reason = reason
         self.detail = detail
         self.retry_after = retry_after
+        self.job_id = job_id
 
 
 class ConfigError(PhotoChangerError):

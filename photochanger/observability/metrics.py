@@ -1,0 +1,108 @@
+"""The numbers that Prometheus reads. Names and labels are part of the contract with dashboards and alerts."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from photochanger.domain.outcome import AttemptOutcome
+from photochanger.errors import Refusal
+
+_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 20, 30, 45, 60, 120)
+_STAGE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+UNKNOWN_SLOT = "unknown"
+
+
+class Seen:
+    """What is known of a request while it is handled. Slot ids of strangers never become label values."""
+
+    def __init__(self, slot_id: str) -> None:
+        self._slot_id = slot_id
+        self.label = UNKNOWN_SLOT
+
+    def slot_known(self) -> None:
+        """The slot exists: from here on its id may be a label."""
+        self.label = self._slot_id
+
+
+class Metrics:
+    """All counters of one process, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._ingest = Counter(
+            "photochanger_ingest_total",
+            "Photos posted, by slot and by what the booth got (`ok`, or the failure reason).",
+            ["slot", "outcome"],
+            registry=self.registry,
+        )
+        self._ingest_seconds = Histogram(
+            "photochanger_ingest_seconds",
+            "From the request to its answer, by whether there was a picture.",
+            ["outcome"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._attempts = Counter(
+            "photochanger_attempts_total", "Provider calls.", ["provider", "outcome"], registry=self.registry
+        )
+        self._attempt_seconds = Histogram(
+            "photochanger_attempt_seconds",
+            "Service time of provider calls, without queueing.",
+            ["provider"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._cost = Counter(
+            "photochanger_cost_microusd_total",
+            "Money booked, in millionths of a US dollar.",
+            ["provider"],
+            registry=self.registry,
+        )
+        self._stage = Histogram(
+            "photochanger_stage_seconds",
+            "Time per photo by stage of our own work.",
+            ["stage"],
+            buckets=_STAGE_SECONDS,
+            registry=self.registry,
+        )
+        self.in_flight = Gauge("photochanger_photos_in_flight", "Photos at work or waiting.", registry=self.registry)
+        self.journal = Gauge("photochanger_journal_entries", "Rows that wait for PostgreSQL.", registry=self.registry)
+
+    @contextmanager
+    def ingest(self, slot_id: str) -> Iterator[Seen]:
+        """Count one posted photo, whatever becomes of it."""
+        seen, started, outcome = Seen(slot_id), time.perf_counter(), "client_gone"
+        try:
+            yield seen
+            outcome = "ok"
+        except Refusal as refusal:
+            outcome = refusal.reason.value
+            raise
+        except Exception:
+            outcome = "internal_error"
+            raise
+        finally:
+            self._ingest.labels(seen.label, outcome).inc()
+            kind = "ok" if outcome == "ok" else "error"
+            self._ingest_seconds.labels(kind).observe(time.perf_counter() - started)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time one stage of our own work."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._stage.labels(name).observe(time.perf_counter() - started)
+
+    def attempt(self, provider: str, outcome: AttemptOutcome, cost_microusd: int, seconds: float) -> None:
+        """Count one provider call."""
+        self._attempts.labels(provider, outcome.verdict.value).inc()
+        self._attempt_seconds.labels(provider).observe(seconds)
+        self._cost.labels(provider).inc(cost_microusd)
+
+    def render(self) -> bytes:
+        """The text that Prometheus reads."""
+        return generate_latest(self.registry)

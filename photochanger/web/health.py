@@ -1,0 +1,91 @@
+"""Health: is the process alive, may it get photos, and what is not as it should be."""
+
+from collections.abc import Callable
+
+import msgspec
+import trio
+from quart import Blueprint, Response, jsonify
+
+from photochanger.db.facade import Db
+from photochanger.errors import StorageUnavailable
+from photochanger.media.store import MediaStore
+from photochanger.observability.metrics import Metrics
+from photochanger.web.openapi import Body, contract, json_body
+from supervisors import Snapshot
+
+FRESH = 5.0
+"""Seconds for which one look at the disk serves everybody who asks."""
+
+
+class Health(msgspec.Struct):
+    """`status` is `ok` or `degraded`; `checks` says per part what is the matter."""
+
+    status: str
+    ready: bool
+    checks: dict[str, str]
+
+
+class HealthCheck:
+    """Looks at the parts of the house. Never fails: what cannot be asked is reported as such."""
+
+    def __init__(self, db: Db, media: MediaStore, tree: Callable[[], Snapshot], draining: Callable[[], bool]) -> None:
+        self._db = db
+        self._media = media
+        self._tree = tree
+        self._draining = draining
+        self._media_state = "ok"
+        self._looked = -FRESH
+
+    async def look(self) -> Health:
+        """The state of the house now; the disk's at most five seconds old."""
+        checks = {
+            "database": "ok" if self._db.state.available else self._db.state.reason,
+            "media": await self._look_at_media(),
+        }
+        for child in self._tree().children:
+            if child.state not in {"running", "finished"}:
+                checks[child.name] = child.state
+        draining = self._draining()
+        if draining:
+            checks["service"] = "draining"
+        bad = {name for name, state in checks.items() if state != "ok"}
+        # A lost database is no reason to send photos elsewhere: they are served, their rows wait in the journal.
+        return Health("degraded" if bad else "ok", not draining and "media" not in bad, checks)
+
+    async def _look_at_media(self) -> str:
+        now = trio.current_time()
+        if now - self._looked >= FRESH:
+            self._looked = now
+            try:
+                await self._media.check()
+                self._media_state = "ok"
+            except StorageUnavailable as error:
+                self._media_state = str(error)
+        return self._media_state
+
+
+def blueprint(check: HealthCheck, metrics: Metrics) -> Blueprint:
+    """`/healthz` for whoever restarts processes, `/readyz` for whoever sends photos, `/metrics` for Prometheus."""
+    routes = Blueprint("health", __name__)
+
+    @routes.get("/healthz")
+    @contract("Alive, and what is not as it should be.", tag="health", responses={200: [json_body(Health)]})
+    async def healthz() -> Response:
+        return jsonify(msgspec.to_builtins(await check.look()))
+
+    @routes.get("/readyz")
+    @contract(
+        "May photos be sent here?",
+        tag="health",
+        responses={200: [json_body(Health)], 503: [json_body(Health)]},
+    )
+    async def readyz() -> tuple[Response, int]:
+        health = await check.look()
+        return jsonify(msgspec.to_builtins(health)), 200 if health.ready else 503
+
+    @routes.get("/metrics")
+    @contract("Counters for Prometheus.", tag="health", responses={200: [Body("text/plain", {"type": "string"})]})
+    async def prometheus() -> Response:
+        return Response(metrics.render(), mimetype="text/plain; version=0.0.4")
+
+    return routes
