@@ -1,0 +1,94 @@
+"""Rows that PostgreSQL could not take yet, one durable file each, in the order in which they were written."""
+
+import itertools
+import os
+import time
+from pathlib import Path
+
+import trio
+
+from photochanger.errors import StorageUnavailable
+
+_SUFFIX = ".json"
+
+
+class Journal:
+    """A folder of entries. An entry exists only under its final name, so a crash leaves whole ones or none."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._counter = itertools.count()
+        self._arrived = trio.Event()
+
+    async def append(self, data: bytes) -> None:
+        """Write one entry and make it durable. Raises StorageUnavailable; then nothing is left behind."""
+        # Names sort by time of writing; the counter separates entries of one clock tick.
+        name = f"{time.time_ns():020d}-{next(self._counter):06d}{_SUFFIX}"
+        try:
+            # Not abandoned on cancellation: the file is either whole or not there when this returns.
+            await trio.to_thread.run_sync(_write_durably, self._folder / name, data)
+        except OSError as error:
+            raise StorageUnavailable(f"the journal cannot be written: {error.strerror}") from error
+        self._arrived.set()
+
+    async def entries(self) -> list[Path]:
+        """All entries, oldest first."""
+        self._arrived = trio.Event()
+        return await trio.to_thread.run_sync(_list, self._folder)
+
+    async def wait_for_entries(self) -> None:
+        """Return when something was appended since `entries` was last called, or was left from before."""
+        if not await trio.to_thread.run_sync(_list, self._folder):
+            await self._arrived.wait()
+
+    async def read(self, entry: Path) -> bytes:
+        """The bytes of one entry."""
+        return await trio.to_thread.run_sync(entry.read_bytes)
+
+    async def remove(self, entry: Path) -> None:
+        """Forget an entry that was written to PostgreSQL."""
+        await trio.to_thread.run_sync(lambda: entry.unlink(missing_ok=True))
+
+    async def reject(self, entry: Path) -> None:
+        """Put an entry aside that can never be written, for a person to look at."""
+        await trio.to_thread.run_sync(_put_aside, entry)
+
+    def depth(self) -> int:
+        """How many entries wait. A directory listing: for health and metrics, off the event loop."""
+        return len(_list(self._folder))
+
+
+def _list(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix == _SUFFIX)
+    except FileNotFoundError:
+        return []
+
+
+def _write_durably(path: Path, data: bytes) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temp = path.with_suffix(".part")
+    try:
+        with temp.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temp.rename(path)
+        _sync_folder(path.parent)
+    except BaseException:
+        temp.unlink(missing_ok=True)
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _put_aside(entry: Path) -> None:
+    rejected = entry.parent / "rejected"
+    rejected.mkdir(mode=0o700, exist_ok=True)
+    entry.rename(rejected / entry.name)

@@ -1,0 +1,141 @@
+"""Lanes: how many photos of a slot are worked on at once, and the nursery in which every photo's job lives."""
+
+import logging
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+import trio
+
+from photochanger.domain.reasons import Reason
+from photochanger.domain.slot import Slot
+from photochanger.errors import Refusal
+from supervisors import Admission, Child, Permits, Request, Supervisor
+
+log = logging.getLogger(__name__)
+
+
+class Work(Protocol):
+    """What a lane runs: a job that waits for its place and then does its work. It never raises."""
+
+    slot: Slot
+
+    async def run(self, place: Request) -> None:
+        """Wait for `place`, work, settle."""
+
+    async def tidy(self) -> None:
+        """What is left to do once nobody waits any more."""
+
+    def cancel(self) -> None:
+        """Give the work up: it settles and answers at once. Synchronous."""
+
+
+@dataclass(slots=True)
+class Lane:
+    """One slot's room: `permits` photos at work, `mailbox` more waiting."""
+
+    permits: Permits
+    admission: Admission
+    mailbox: int
+
+
+class Lanes:
+    """The part of the tree under which jobs run.
+
+    `room` bounds the photos in the whole house, waiting ones included. Jobs live in a nursery of their own,
+    beside the lanes: a lane that crashes and restarts takes no photo along.
+    """
+
+    def __init__(self, *, room: int) -> None:
+        self._room = room
+        self._nursery: trio.Nursery | None = None
+        self._works: set[Work] = set()
+        self._alive = 0
+        self._idle = trio.Event()
+        self._idle.set()
+        self._lanes: dict[str, Lane] = {}
+        self.supervisor = Supervisor("lanes", [Child("jobs", self._hold_jobs)])
+
+    @property
+    def in_flight(self) -> int:
+        """Photos accepted and not yet finished."""
+        return len(self._works)
+
+    def statistics(self) -> dict[str, tuple[int, int]]:
+        """Per slot: photos at work, photos waiting for their place."""
+        return {
+            slot_id: (lane.permits.in_use("live"), lane.admission.statistics().depth)
+            for slot_id, lane in self._lanes.items()
+        }
+
+    def submit(self, work: Work, deadline: float) -> None:
+        """Hand `work` over; from here on it owns everything that it holds. Synchronous: no checkpoint inside.
+
+        Raises Refusal: slot_busy, queue_full, draining. Then nothing was handed over.
+        """
+        if self._nursery is None:
+            raise Refusal(Reason.DRAINING, retry_after=5)
+        if len(self._works) >= self._room:
+            raise Refusal(Reason.QUEUE_FULL, retry_after=5)
+        lane = self._lanes.get(work.slot.id)
+        if lane is None:
+            raise Refusal(Reason.SLOT_NOT_FOUND)
+        try:
+            place = lane.admission.request(kind="live", latest_start=deadline)
+        except trio.WouldBlock:
+            raise Refusal(Reason.SLOT_BUSY, retry_after=math.ceil(work.slot.t_sync / 2)) from None
+        self._works.add(work)
+        self._alive += 1
+        if self._idle.is_set():
+            self._idle = trio.Event()
+        self._nursery.start_soon(self._run, work, place, name=f"job in {work.slot.id}")
+
+    async def update(self, slots: Iterable[Slot]) -> None:
+        """Follow the slots: new ones get a lane, changed ones are resized. Running photos are not touched."""
+        for slot in slots:
+            lane = self._lanes.get(slot.id)
+            if lane is None:
+                await self.supervisor.add(self._open(slot))
+            else:
+                lane.permits.resize(slot.permits, 0)
+
+    def cancel_all(self) -> None:
+        """Give up every photo in flight."""
+        for work in list(self._works):
+            work.cancel()
+
+    async def wait_idle(self) -> None:
+        """Return when no photo is in flight and nothing is left to tidy."""
+        while self._alive:
+            await self._idle.wait()
+
+    def _open(self, slot: Slot) -> Child:
+        permits = Permits(slot.id, slot.permits)
+        admission = Admission(slot.id, permits, slot.mailbox)
+        self._lanes[slot.id] = Lane(permits, admission, slot.mailbox)
+        return Child(slot.id, admission.run, park=True, mailboxes=(admission,))
+
+    async def _hold_jobs(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            try:
+                task_status.started()
+                await trio.sleep_forever()
+            finally:
+                self._nursery = None
+
+    async def _run(self, work: Work, place: Request) -> None:
+        try:
+            try:
+                await work.run(place)
+            finally:
+                self._works.discard(work)
+                await work.tidy()
+        except Exception:
+            # A job answers for its own failures; if one gets here all the same, it must not end the others.
+            log.exception("a job of %s left an exception behind", work.slot.id)
+        finally:
+            self._alive -= 1
+            if not self._alive:
+                self._idle.set()

@@ -1,0 +1,82 @@
+"""What a crash left behind, settled before the first new photo: rows, attempts, pictures, temp folders."""
+
+import logging
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
+
+from photochanger.db.facade import Db
+from photochanger.domain.reasons import Reason
+from photochanger.errors import PictureError
+from photochanger.jobs.workshop import Workshop, utc_now
+from photochanger.media.threads import Priority
+from photochanger.media.verify import verify
+
+log = logging.getLogger(__name__)
+
+# In-process mode: whatever is unfinished when this process starts belonged to one that is gone.
+_UNFINISHED: Final = """
+SELECT id, slot_id FROM job WHERE status IN ('queued', 'processing') AND created_at < $1
+"""
+
+_BOOK: Final = """
+UPDATE attempt SET outcome = 'timeout', possibly_billed = true, cost_microusd = estimate_microusd,
+       finished_at = now(), message = 'the service ended while this call was running'
+WHERE outcome IS NULL AND job_id = ANY($1)
+"""
+
+_SETTLE: Final = """
+UPDATE job SET
+  status = CASE WHEN result.id IS NOT NULL THEN 'done' WHEN job.deadline <= now() THEN 'timeout' ELSE 'failed' END,
+  failure_reason = CASE WHEN result.id IS NOT NULL THEN NULL
+                        WHEN job.deadline <= now() THEN $2 ELSE $3 END,
+  reply_kind = 'none', late = result.id IS NOT NULL, finished_at = now(),
+  cost_microusd = (SELECT coalesce(sum(attempt.cost_microusd), 0) FROM attempt WHERE attempt.job_id = job.id)
+FROM job AS same LEFT JOIN result ON result.job_id = same.id
+WHERE same.id = job.id AND job.id = ANY($1) AND job.status IN ('queued', 'processing')
+"""
+
+_KEEP: Final = """
+WITH kept AS (
+  INSERT INTO result (id, job_id, mime, sha256, width, height, path, bytes, created_at, expires_at)
+  VALUES (gen_random_uuid(), $1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING
+)
+INSERT INTO media_object (id, job_id, slot_id, scope, path, created_at, expires_at)
+SELECT gen_random_uuid(), id, slot_id, 'result', $6, $8, $9 FROM job WHERE id = $1
+"""
+
+
+async def recover(db: Db, workshop: Workshop, *, before: datetime) -> int:
+    """Settle what has been unfinished since `before`, and remove what is left over; the number of jobs settled.
+
+    A picture that had reached its final name before the crash was paid for and is whole: it becomes a result.
+    Call it after the journal was replayed and before any photo is taken. Raises DatabaseUnavailable.
+    """
+    jobs = await db.fetch(_UNFINISHED, before)
+    for job in jobs:
+        await _keep_picture(db, workshop, job)
+    ids = [job["id"] for job in jobs]
+    if ids:
+        await db.execute(_BOOK, ids)
+        await db.execute(_SETTLE, ids, Reason.PROVIDER_TIMEOUT.value, Reason.INTERNAL_ERROR.value)
+        log.warning("%d jobs that a crash had left unfinished were settled", len(ids))
+    for left in await workshop.media.leftover_temp():
+        await workshop.media.remove_temp(left.slot_id, left.job_id)
+    return len(ids)
+
+
+async def _keep_picture(db: Db, workshop: Workshop, job: Any) -> None:
+    stored = await workshop.media.find_result(str(job["id"]))
+    if stored is None:
+        return
+    path = workshop.media.locate(stored.path)
+    try:
+        check = partial(verify, path, path.with_suffix(".part"), max_pixels=workshop.max_pixels, allow_png=True)
+        picture = await workshop.pictures.run(Priority.VERIFY, check)
+    except PictureError as error:
+        log.warning("the picture that job %s left behind is damaged: %s", job["id"], error.detail)
+        return
+    created = utc_now()
+    expires = created + workshop.result_ttl
+    found = (picture.mime, bytes.fromhex(stored.sha256), picture.width, picture.height, stored.path, stored.bytes)
+    await db.execute(_KEEP, job["id"], *found, created, expires)

@@ -1,0 +1,135 @@
+"""The end of a job: file durable, then rows or journal, then the reply. Runs shielded, once per job."""
+
+import logging
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import uuid4
+
+import trio
+
+from photochanger.domain.job import JobStatus, ReplyKind
+from photochanger.domain.reasons import Reason
+from photochanger.domain.records import AttemptRow, Change, JobRow, MediaRow, ResultRow
+from photochanger.errors import StorageUnavailable
+from photochanger.jobs.reply import ErrorReply, PictureReply, Reply, ReplyCell
+from photochanger.jobs.workshop import Workshop, utc_now
+from photochanger.media.store import StoredFile, preview_path
+from photochanger.media.verify import Verified
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What a job came to: a picture, or the reason why there is none."""
+
+    status: JobStatus
+    reason: Reason | None
+    picture: Verified | None = None
+    kind: ReplyKind = ReplyKind.AI
+
+
+async def settle(
+    workshop: Workshop, row: JobRow, cell: ReplyCell, attempts: tuple[AttemptRow, ...], settlement: Settlement
+) -> StoredFile | None:
+    """Make the outcome durable and answer; the file that is kept now, where there is one.
+
+    The cell is resolved even when neither disk nor database work.
+    """
+    cell.settling = True
+    stored: StoredFile | None = None
+    reply: Reply = ErrorReply(settlement.reason or Reason.INTERNAL_ERROR)
+    if settlement.picture is not None:
+        try:
+            with workshop.metrics.stage("store"):
+                stored = await workshop.media.keep_result(settlement.picture.path, str(row.id), settlement.picture.mime)
+            reply = _picture_reply(settlement, stored, workshop)
+        except StorageUnavailable:
+            # The disk is full, but the picture was paid for and the booth waits: it gets it from memory.
+            log.exception("the picture of job %s cannot be stored", row.id)
+            reply = await _unstored_reply(settlement)
+            settlement = Settlement(JobStatus.FAILED, Reason.STORAGE_UNAVAILABLE)
+    now = utc_now()
+    row = replace(
+        row,
+        status=settlement.status,
+        failure_reason=settlement.reason,
+        cost_microusd=sum(attempt.cost_microusd for attempt in attempts),
+        finished_at=now,
+    )
+    promised = cell.outlook(reply)
+    try:
+        with workshop.metrics.stage("rows"):
+            await workshop.store.save(_change(_replied(row, promised), attempts, settlement, stored, workshop))
+    finally:
+        got = cell.outlook(reply)
+        cell.resolve(reply)
+    if got is not promised:
+        # The booth left, or was told 504, while the rows were being written.
+        await workshop.store.save(Change(_replied(row, got)))
+    return stored
+
+
+def _replied(row: JobRow, got: Reply | None) -> JobRow:
+    if got is None:
+        return replace(row, reply_kind=ReplyKind.NONE, late=row.status is JobStatus.DONE)
+    late = row.status is JobStatus.DONE and not isinstance(got, PictureReply)
+    return replace(row, reply_kind=got.kind, reply_status=got.status, replied_at=utc_now(), late=late)
+
+
+async def _unstored_reply(settlement: Settlement) -> Reply:
+    picture = settlement.picture
+    assert picture is not None
+    try:
+        data = await trio.to_thread.run_sync(picture.path.read_bytes)
+    except OSError:
+        return ErrorReply(Reason.STORAGE_UNAVAILABLE)
+    return PictureReply(
+        settlement.kind, picture.path, picture.mime, len(data), picture.width, picture.height, data=data
+    )
+
+
+def _picture_reply(settlement: Settlement, stored: StoredFile, workshop: Workshop) -> PictureReply:
+    picture = settlement.picture
+    assert picture is not None
+    path = workshop.media.locate(stored.path)
+    return PictureReply(settlement.kind, path, picture.mime, stored.bytes, picture.width, picture.height)
+
+
+def _change(
+    row: JobRow,
+    attempts: tuple[AttemptRow, ...],
+    settlement: Settlement,
+    stored: StoredFile | None,
+    workshop: Workshop,
+) -> Change:
+    if settlement.picture is None or stored is None:
+        return Change(row, attempts)
+    created = utc_now()
+    expires = created + workshop.result_ttl
+    result = ResultRow(
+        id=uuid4(),
+        job_id=row.id,
+        attempt_id=attempts[-1].id if attempts else None,
+        mime=settlement.picture.mime,
+        sha256=bytes.fromhex(stored.sha256),
+        width=settlement.picture.width,
+        height=settlement.picture.height,
+        path=stored.path,
+        created_at=created,
+        expires_at=expires,
+        bytes=stored.bytes,
+    )
+    return Change(
+        row,
+        attempts,
+        result,
+        (
+            _media(row, "result", stored.path, created, expires),
+            _media(row, "preview", preview_path(stored.path), created, expires),
+        ),
+    )
+
+
+def _media(row: JobRow, scope: str, path: str, created: datetime, expires: datetime) -> MediaRow:
+    return MediaRow(uuid4(), row.id, row.slot_id, scope, path, created, expires)

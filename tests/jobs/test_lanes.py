@@ -1,0 +1,141 @@
+"""Lanes: room per slot and in the house, jobs that outlive their lane's actor, and a quiet end."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+import trio
+import trio.testing
+
+from photochanger.domain.reasons import Reason
+from photochanger.domain.slot import Slot
+from photochanger.errors import Refusal
+from photochanger.jobs.lanes import Lanes
+from supervisors import Request
+
+
+class Work:
+    """A job of the test's own: runs `body` once it has its place."""
+
+    def __init__(self, slot: Slot, body: Callable[[], Awaitable[object]]) -> None:
+        self.slot = slot
+        self.body = body
+        self.scope = trio.CancelScope()
+        self.started = False
+        self.tidied = False
+
+    async def run(self, place: Request) -> None:
+        with self.scope:
+            async with place:
+                self.started = True
+                await self.body()
+
+    async def tidy(self) -> None:
+        self.tidied = True
+
+    def cancel(self) -> None:
+        self.scope.cancel()
+
+
+def slot(slot_id: str = "slot-001", *, permits: int = 2, mailbox: int = 3) -> Slot:
+    return Slot(slot_id, 1, "gemini", "edit", permits=permits, mailbox=mailbox)
+
+
+@pytest.fixture
+async def lanes(nursery: trio.Nursery) -> AsyncIterator[Lanes]:
+    lanes = Lanes(room=10)
+    await nursery.start(lanes.supervisor.run)
+    await lanes.update([slot("slot-001"), slot("slot-002")])
+    yield lanes
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_slot_has_so_many_places_and_so_many_chairs(lanes: Lanes) -> None:
+    gate = trio.Event()
+    works = [Work(slot(), gate.wait) for _ in range(5)]
+    for work in works:
+        lanes.submit(work, 100.0)
+    await trio.testing.wait_all_tasks_blocked()
+    assert [work.started for work in works] == [True, True, False, False, False]
+    assert lanes.statistics()["slot-001"] == (2, 3)
+    with pytest.raises(Refusal) as full:
+        lanes.submit(Work(slot(), gate.wait), 100.0)
+    assert full.value.reason is Reason.SLOT_BUSY
+    assert full.value.retry_after
+    other = Work(slot("slot-002"), gate.wait)
+    lanes.submit(other, 100.0)
+    gate.set()
+    await lanes.wait_idle()
+    assert all(work.started and work.tidied for work in (*works, other))
+    assert lanes.statistics() == {"slot-001": (0, 0), "slot-002": (0, 0)}
+
+
+async def test_the_house_has_a_bound_of_its_own(lanes: Lanes) -> None:
+    gate = trio.Event()
+    for number in range(10):
+        lanes.submit(Work(slot(f"slot-00{1 + number % 2}"), gate.wait), 100.0)
+    with pytest.raises(Refusal) as full:
+        lanes.submit(Work(slot("slot-002"), gate.wait), 100.0)
+    assert full.value.reason is Reason.QUEUE_FULL
+    gate.set()
+    await lanes.wait_idle()
+
+
+async def test_a_crashing_job_takes_nobody_along(lanes: Lanes, caplog: pytest.LogCaptureFixture) -> None:
+    gate = trio.Event()
+
+    async def crash() -> None:
+        raise RuntimeError("a bug in a job")
+
+    healthy = Work(slot(), gate.wait)
+    broken = Work(slot(), crash)
+    lanes.submit(healthy, 100.0)
+    lanes.submit(broken, 100.0)
+    await trio.testing.wait_all_tasks_blocked()
+    assert broken.tidied
+    assert not healthy.tidied
+    assert lanes.statistics()["slot-001"] == (1, 0)
+    assert "a bug in a job" in caplog.text
+    gate.set()
+    await lanes.wait_idle()
+
+
+async def test_all_can_be_given_up_at_once(lanes: Lanes) -> None:
+    works = [Work(slot(), trio.sleep_forever) for _ in range(4)]
+    for work in works:
+        lanes.submit(work, 100.0)
+    assert lanes.in_flight == 4
+    lanes.cancel_all()
+    await lanes.wait_idle()
+    assert all(work.tidied for work in works)
+    assert lanes.statistics()["slot-001"] == (0, 0)
+
+
+async def test_more_permits_let_those_who_wait_start(lanes: Lanes) -> None:
+    gate = trio.Event()
+    works = [Work(slot(), gate.wait) for _ in range(4)]
+    for work in works:
+        lanes.submit(work, 100.0)
+    await lanes.update([slot(permits=4)])
+    await trio.testing.wait_all_tasks_blocked()
+    assert all(work.started for work in works)
+    await lanes.update([slot(permits=1)])
+    gate.set()
+    await lanes.wait_idle()
+
+
+async def test_before_the_start_and_after_the_end_photos_are_refused(nursery: trio.Nursery) -> None:
+    lanes = Lanes(room=10)
+    with pytest.raises(Refusal) as early:
+        lanes.submit(Work(slot(), trio.sleep_forever), 100.0)
+    assert early.value.reason is Reason.DRAINING
+    await nursery.start(lanes.supervisor.run)
+    await lanes.update([slot()])
+    work = Work(slot(), trio.sleep_forever)
+    lanes.submit(work, 100.0)
+    await trio.testing.wait_all_tasks_blocked()
+    lanes.supervisor.request_stop()
+    await lanes.wait_idle()
+    assert work.tidied
+    with pytest.raises(Refusal):
+        lanes.submit(Work(slot(), trio.sleep_forever), 100.0)
+    assert lanes.statistics()["slot-001"] == (0, 0)

@@ -1,0 +1,54 @@
+"""The environment: defaults that work, errors that name the variable, secrets that stay out of sight."""
+
+from pathlib import Path
+
+import pytest
+
+from photochanger.config import Config
+from photochanger.errors import ConfigError
+
+
+def test_nothing_has_to_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = Config.from_env({})
+    assert config.media_root == tmp_path / "var" / "media"
+    assert (config.host, config.port, config.t_sync) == ("127.0.0.1", 8080, 48.0)
+    assert config.database_url is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "eighty"),
+        ("PORT", "70000"),
+        ("PORT", "80.5"),
+        ("T_SYNC_RESPONSE", "9"),
+        ("T_SYNC_RESPONSE", "61"),
+        ("T_SYNC_RESPONSE", "nan"),
+        ("QUEUE_MAX_IN_FLIGHT_JOBS", "0"),
+        ("RESULT_TTL_HOURS", "1"),
+        ("PUBLIC_BASE_URL", "booth.example"),
+        ("PUBLIC_BASE_URL", "https://user:password@booth.example"),
+        ("GEMINI_BASE_URL", "http://gemini.example"),
+        ("LOG_LEVEL", "LOUD"),
+        ("GEMINI_API_KEY_FILE", "/does/not/exist"),
+    ],
+)
+def test_a_value_that_cannot_work_is_refused_by_name(name: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=name):
+        Config.from_env({name: value})
+
+
+def test_plain_http_is_for_loopback_only() -> None:
+    assert Config.from_env({"GEMINI_BASE_URL": "http://127.0.0.1:9/"}).gemini_base_url == "http://127.0.0.1:9"
+
+
+def test_secrets_come_from_files_too_and_are_not_shown(tmp_path: Path) -> None:
+    secret = tmp_path / "key"
+    secret.write_text("AIza-secret\n")
+    config = Config.from_env({"GEMINI_API_KEY_FILE": str(secret), "INGEST_PASSWORD": "booth-secret"})
+    assert config.gemini_api_key == "AIza-secret"
+    assert "AIza" not in repr(config)
+    assert "booth" not in repr(config)
+    with pytest.raises(ConfigError, match="not both"):
+        Config.from_env({"GEMINI_API_KEY_FILE": str(secret), "GEMINI_API_KEY": "x"})
