@@ -1,0 +1,204 @@
+"""The composition root: the only place where the parts are tied together. Read top to bottom: it is the tree.
+
+root                 one_for_one, started in this order, stopped backwards
+├─ database          embedded PostgreSQL (when DATABASE_URL is empty) → migrations → pool
+├─ journal           rows that PostgreSQL could not take
+├─ recovery          what a crash left behind; once
+├─ slots             snapshots of the slots, refreshed on change
+├─ providers         one group per provider
+├─ lanes             one lane per slot; jobs run beneath
+└─ web               Hypercorn + Quart-Trio
+"""
+
+import logging
+import signal
+from collections.abc import Callable
+from datetime import timedelta
+
+import trio
+
+from photochanger.config import Config
+from photochanger.db.facade import Db
+from photochanger.db.loop import open_loop
+from photochanger.db.service import DatabaseService
+from photochanger.gallery import routes as gallery
+from photochanger.ingest import routes as ingest_routes
+from photochanger.ingest.service import Ingest
+from photochanger.jobs.journal import Journal
+from photochanger.jobs.lanes import Lanes
+from photochanger.jobs.recover import recover
+from photochanger.jobs.store import JobStore
+from photochanger.jobs.workshop import Workshop, utc_now
+from photochanger.media.filesystem import FilesystemStore
+from photochanger.media.threads import PictureThreads
+from photochanger.observability.metrics import Metrics
+from photochanger.providers.gemini.driver import BASE_URL, GeminiDriver
+from photochanger.providers.group import ProviderGroup
+from photochanger.providers.http import tls_context
+from photochanger.providers.local.driver import LocalDriver
+from photochanger.slots.passwords import fill_missing
+from photochanger.slots.snapshot import SlotBook
+from photochanger.web import contract_routes, health
+from photochanger.web.app import App, create_app
+from photochanger.web.serving import Server
+from supervisors import Child, Supervisor
+
+log = logging.getLogger(__name__)
+
+DRAIN_MARGIN = 5.0
+"""Seconds beyond the longest window that held photos get to leave before the tree is stopped."""
+
+
+class House:
+    """One running service. `run` is its life; `begin_drain` is how it ends well."""
+
+    def __init__(self, config: Config, db: Db, *, on_progress: Callable[[str], None] = log.info) -> None:
+        self.config = config
+        self.draining = False
+        self.ended = trio.Event()
+        self._drain = trio.Event()
+        self._patience = trio.CancelScope()
+        started = utc_now()
+
+        self.db = db
+        self.database = DatabaseService(
+            db,
+            url=config.database_url,
+            schema=config.database_schema,
+            embedded_folder=config.database_folder,
+            progress=on_progress,
+        )
+        self.metrics = Metrics()
+        self.media = FilesystemStore(config.media_root)
+        self.pictures = PictureThreads()
+        self.journal = Journal(config.journal_folder)
+        self.store = JobStore(db, self.journal)
+        self.groups = {
+            driver.name: ProviderGroup(driver, live=config.provider_permits_live, late=config.provider_permits_late)
+            for driver in (
+                GeminiDriver(
+                    config.gemini_api_key, base_url=config.gemini_base_url or BASE_URL, ssl_context=tls_context()
+                ),
+                LocalDriver(self.pictures),
+            )
+        }
+        self.workshop = Workshop(
+            store=self.store,
+            media=self.media,
+            pictures=self.pictures,
+            groups=self.groups,
+            metrics=self.metrics,
+            result_ttl=timedelta(hours=config.result_ttl_hours),
+            max_pixels=config.max_pixels,
+        )
+        self.slots = SlotBook(db, t_sync=config.t_sync)
+        self.lanes = Lanes(room=config.queue_max_in_flight_jobs)
+        self.slots.on_change = self.lanes.update
+        self.server = Server(self._web(), host=config.host, port=config.port, drain_grace=10.0)
+
+        async def run_recovery(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+            await recover(db, self.workshop, before=started)
+            if config.ingest_password:
+                await fill_missing(db, config.ingest_password)
+            task_status.started()
+
+        providers = Supervisor(
+            "providers",
+            [Child(name, group.run, park=True, mailboxes=(group.admission,)) for name, group in self.groups.items()],
+        )
+        lanes = self.lanes.supervisor
+        self.root = Supervisor(
+            "root",
+            [
+                Child("database", self.database.run, start_timeout=300.0, grace=15.0),
+                Child("journal", self.store.run, start_timeout=60.0),
+                Child("recovery", run_recovery, restart="transient", start_timeout=300.0),
+                Child("slots", self.slots.run),
+                Child("providers", providers.run, request_stop=providers.request_stop, supervisor=providers),
+                Child("lanes", lanes.run, request_stop=lanes.request_stop, supervisor=lanes, grace=10.0),
+                Child("web", self.server.run, request_stop=self.server.request_stop, grace=15.0),
+            ],
+        )
+
+    def _web(self) -> App:
+        app = create_app()
+        ingest = Ingest(
+            find_slot=self.slots.find,
+            lanes=self.lanes,
+            workshop=self.workshop,
+            upload_timeout=self.config.upload_timeout,
+            reserve=self.config.reserve,
+            draining=lambda: self.draining,
+        )
+        check = health.HealthCheck(self.db, self.media, lambda: self.root.snapshot(), lambda: self.draining)
+        app.register_blueprint(ingest_routes.blueprint(ingest))
+        app.register_blueprint(gallery.blueprint(self.db, self.media))
+        app.register_blueprint(health.blueprint(check, self.metrics))
+        app.register_blueprint(contract_routes.blueprint(app))
+        return app
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Start the tree, serve until `begin_drain` (or cancellation), let held photos finish, stop backwards."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._drain_then_stop)
+            try:
+                await self.root.run(task_status=task_status)
+            finally:
+                self.ended.set()
+            nursery.cancel_scope.cancel()
+
+    def begin_drain(self) -> None:
+        """Take no new photos, finish those that are held, then stop. Synchronous; a second call changes nothing."""
+        self.draining = True
+        self._drain.set()
+
+    def cut_short(self) -> None:
+        """Give up the held photos too: they settle as `timeout`, possibly billed, and their booths hear so."""
+        self.begin_drain()
+        self._patience.cancel()
+
+    async def _drain_then_stop(self) -> None:
+        await self._drain.wait()
+        log.info("draining: %d photos in flight", self.lanes.in_flight)
+        self.server.begin_drain()
+        longest = max((slot.t_sync for slot in self.slots.all()), default=self.config.t_sync)
+        self._patience.deadline = trio.current_time() + longest + DRAIN_MARGIN
+        with self._patience:
+            await self.lanes.wait_idle()
+        if self._patience.cancelled_caught:
+            log.warning("%d photos are given up", self.lanes.in_flight)
+            self.lanes.cancel_all()
+            with trio.move_on_after(DRAIN_MARGIN):
+                await self.lanes.wait_idle()
+        self.root.request_stop()
+
+
+async def serve(
+    config: Config,
+    *,
+    on_progress: Callable[[str], None] = log.info,
+    task_status: trio.TaskStatus[House] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Run one house until SIGTERM or SIGINT has drained it. Started with the House once it takes photos.
+
+    A second signal gives the held photos up. Raises BootFailed when it could not be started.
+    """
+    async with open_loop() as loop, trio.open_nursery() as nursery:
+        house = House(config, Db(loop), on_progress=on_progress)
+        await nursery.start(_drain_on_signal, house)
+        await nursery.start(house.run)
+        task_status.started(house)
+        await house.ended.wait()
+        nursery.cancel_scope.cancel()
+
+
+async def _drain_on_signal(house: House, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
+        async for number in signals:
+            if house.draining:
+                log.warning("%s again: stopping now", signal.Signals(number).name)
+                house.cut_short()
+            else:
+                log.info("%s: finishing held photos", signal.Signals(number).name)
+                house.begin_drain()

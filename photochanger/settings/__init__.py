@@ -1,1 +1,0 @@
-"""Global settings as rows and as snapshots."""
