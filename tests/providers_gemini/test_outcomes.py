@@ -2,11 +2,12 @@
 
 import pytest
 import pyvips
+import trio
 
 from photochanger.domain.outcome import AttemptOutcome, Verdict
 from photochanger.providers.gemini.driver import GeminiDriver
 from photochanger.providers.gemini.simulator import GeminiSimulator
-from tests.providers_gemini.conftest import MakeCall
+from tests.providers_gemini.conftest import HANG_GUARD, MakeCall
 
 PICTURE, NO_IMAGE, REFUSED, REJECTED = Verdict.PICTURE, Verdict.NO_IMAGE, Verdict.REFUSED, Verdict.REJECTED
 QUOTA, OVERLOADED, TRANSPORT, BAD_ANSWER = Verdict.QUOTA, Verdict.OVERLOADED, Verdict.TRANSPORT, Verdict.BAD_ANSWER
@@ -185,7 +186,8 @@ async def test_the_deadline_bounds_the_whole_exchange(
     simulator: GeminiSimulator, driver: GeminiDriver, make_call: MakeCall, scenario: str
 ) -> None:
     simulator.scenario(scenario)
-    outcome = await driver.call(make_call(seconds=1))
+    with trio.fail_after(HANG_GUARD):
+        outcome = await driver.call(make_call(seconds=1))
     assert outcome.verdict is Verdict.TIMEOUT
     assert outcome.possibly_billed is ("error" not in scenario)
     assert simulator.calls[0].server_timeout == "1"
