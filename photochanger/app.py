@@ -97,16 +97,21 @@ class House:
         self.server = Server(self._web(), host=config.host, port=config.port, drain_grace=10.0)
 
         async def run_recovery(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+            await self.media.open()
+            await self.media.open()
             await recover(db, self.workshop, before=started)
             if config.ingest_password:
                 await fill_missing(db, config.ingest_password)
             task_status.started()
 
-        providers = Supervisor(
+        self.providers = Supervisor(
             "providers",
-            [Child(name, group.run, park=True, mailboxes=(group.admission,)) for name, group in self.groups.items()],
+            [
+                Child(name, group.run, park=True, on_parked=group.on_parked, mailboxes=(group.admission,))
+                for name, group in self.groups.items()
+            ],
         )
-        lanes = self.lanes.supervisor
+        providers, lanes = self.providers, self.lanes.supervisor
         self.root = Supervisor(
             "root",
             [

@@ -116,7 +116,6 @@ class Admission:
             raise trio.WouldBlock
         self._waiting.append(request)
         self._peak = max(self._peak, len(self._waiting))
-        self._wake()
         return request
 
     def try_now(self, kind: TokenKind) -> Permit | None:

@@ -1,7 +1,7 @@
 """What a supervisor is told about a child."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal, Protocol
 
 import trio
@@ -18,20 +18,8 @@ class Run(Protocol):
         """Run until finished, told to stop, or cancelled."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Options:
-    restart: Restart = "permanent"
-    start_timeout: float = 30.0
-    grace: float = 5.0
-    request_stop: Callable[[], object] | None = None
-    park: bool = False
-    on_parked: Callable[[BaseException], object] | None = None
-    mailboxes: Sequence[HasStatistics] = ()
-    supervisor: HasSnapshot | None = None
-
-
 @dataclass(frozen=True)
-class Child(_Options):
+class Child:
     """One child of a supervisor.
 
     `restart`: a permanent child is always started again, a transient one only when it crashed, a temporary one never.
@@ -47,6 +35,15 @@ class Child(_Options):
 
     name: str
     run: Run
+    _: KW_ONLY
+    restart: Restart = "permanent"
+    start_timeout: float = 30.0
+    grace: float = 5.0
+    request_stop: Callable[[], object] | None = None
+    park: bool = False
+    on_parked: Callable[[BaseException], object] | None = None
+    mailboxes: Sequence[HasStatistics] = ()
+    supervisor: HasSnapshot | None = None
 
     def __post_init__(self) -> None:
         if not self.name:

@@ -111,7 +111,6 @@ class Life:
         error: BaseException | None = None
         try:
             with scope:
-                await trio.lowlevel.checkpoint_if_cancelled()
                 await self.child.run(task_status=_Ready(self._started))
         except BaseException as raised:  # the border: what a child raises becomes a value here
             error = unwrap(raised)

@@ -55,6 +55,7 @@ class RestartGroup:
         self.lives.remove(life)
         self._owner.forget(self)
         life.over.set()
+        self.wake()  # it may have been the one that the boot waits for
 
     def restart(self, life: Life) -> None:
         """Have the child, and those that its restart affects, started again without any delay; nothing is counted."""

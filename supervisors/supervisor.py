@@ -129,6 +129,7 @@ class Supervisor:
         self._enlist(child)
         life, group = self._lay_out_one(child)
         if self._nursery is None or self._state != "running" or self.stopping:
+            group.wake()
             return
         life.added = True
         if not group.begun:

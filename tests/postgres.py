@@ -30,7 +30,7 @@ import trio
 from photochanger.db import migrate
 from photochanger.db.embedded import EmbeddedPostgres
 from photochanger.db.facade import Db
-from photochanger.db.loop import open_loop
+from photochanger.db.loop import open_loop, run_asyncio
 from photochanger.db.target import Target
 
 ROOT = Path(__file__).parent.parent
@@ -62,7 +62,7 @@ class PostgresServer:
     def drop(self, url: str) -> int:
         """Drop a database; the number of connections that were still open to it after a short grace."""
         name = url.partition("?")[0].rpartition("/")[2]
-        return asyncio.run(_drop(self.url, name))
+        return run_asyncio(_drop(self.url, name))
 
     @property
     def template(self) -> str:
@@ -75,7 +75,7 @@ class PostgresServer:
 
     def sql(self, statement: str) -> None:
         """Run one statement as the administrator."""
-        asyncio.run(_execute(self.url, statement))
+        run_asyncio(_execute(self.url, statement))
 
 
 async def _execute(url: str, statement: str) -> None:

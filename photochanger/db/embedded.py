@@ -104,6 +104,8 @@ class EmbeddedPostgres:
         command += ["--locale=C", "--wal-segsize=4", "--no-instructions"]
         if int(programs.major) >= 17:
             command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        if self._settings["fsync"] == "off":
+            command += ["--no-sync"]
         drop = home.account.popen if home.account else {}
         # A kill is a good stop here: nothing of value is there yet.
         done = await trio.run_process(

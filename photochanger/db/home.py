@@ -1,9 +1,9 @@
 """Where an embedded PostgreSQL keeps its things, and the lock that makes it the only one there.
 
 Normally that is the given folder itself. A root process whose folder lies where the server's account cannot
-go (a clone under /root, mode 0700) keeps the data in /var/lib/photochanger/<hash of the folder> instead, or in
-/var/tmp where that cannot be written, and leaves the address in the folder's file `elsewhere`. Without that file
-what lies there is from a folder that was deleted, and is deleted too.
+go (a clone under /root, mode 0700) keeps the data in /var/lib/photochanger/<hash of the folder> instead, in
+/var/tmp where that cannot be written, in /tmp if the folder itself is a temporary one; the folder's file
+`elsewhere` has the address. Without that file what lies there is from a folder that was deleted, and goes too.
 """
 
 import fcntl
@@ -23,6 +23,7 @@ from photochanger.errors import ConfigError
 _SOCKET = ".s.PGSQL.5432"
 _SOCKET_PATH_LIMIT = 103  # bytes: sun_path is 108 on Linux, 104 on macOS, with the closing NUL
 _ELSEWHERE = (Path("/var/lib/photochanger"), Path("/var/tmp"))  # noqa: S108 - checked in _make_place
+_TEMPORARY = (Path("/tmp"),)  # noqa: S108 - checked in _make_place
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,8 @@ def find_home(folder: Path) -> Home:
         place = Path(pointer.read_text().strip())
         if _is_ours(place):
             return Home(place, account)
-    place = _make_place(hashlib.sha256(os.fsencode(folder)).hexdigest()[:12], account)
+    parents = _TEMPORARY if folder.is_relative_to(Path(tempfile.gettempdir()).resolve()) else _ELSEWHERE
+    place = _make_place(parents, hashlib.sha256(os.fsencode(folder)).hexdigest()[:12], account)
     return Home(place, account, unclaimed=pointer)
 
 
@@ -107,8 +109,8 @@ def only_one(home: Home) -> Iterator[None]:
         os.close(lock)
 
 
-def _make_place(name: str, account: Account) -> Path:
-    for parent in _ELSEWHERE:
+def _make_place(parents: tuple[Path, ...], name: str, account: Account) -> Path:
+    for parent in parents:
         place = parent / name if parent.name == "photochanger" else parent / f"photochanger-{name}"
         try:
             if parent.name == "photochanger":
@@ -117,7 +119,7 @@ def _make_place(name: str, account: Account) -> Path:
             place.mkdir(mode=0o711, exist_ok=True)
         except OSError:
             continue
-        # In /var/tmp anybody could have made the name first.
+        # In /tmp and /var/tmp anybody could have made the name first.
         if _is_ours(place) and can_enter(place, account):
             place.chmod(0o711)
             return place

@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import trio_asyncio
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _ROLLED_BACK = "Resetting connection with an active transaction"
 
@@ -31,3 +33,13 @@ async def open_loop() -> AsyncIterator[Any]:
     async with trio_asyncio.open_loop() as loop:
         loop.set_exception_handler(log_only)
         yield loop
+
+
+def run_asyncio(main: Coroutine[Any, Any, T]) -> T:
+    """`asyncio.run` for threads that belong to no Trio: on a real asyncio loop.
+
+    Importing trio-asyncio makes plain `asyncio.run` use a loop on Trio and greenlets, which hangs under
+    SQLAlchemy's own greenlets.
+    """
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        return runner.run(main)

@@ -5,7 +5,9 @@ happens in one transaction: a migration that fails, or is cancelled, leaves the 
 """
 
 import asyncio
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,11 +27,15 @@ from sqlalchemy.schema import CreateSchema
 
 import photochanger
 from photochanger.db.faults import name
+from photochanger.db.loop import run_asyncio
 from photochanger.db.target import Target
 from photochanger.errors import ConfigError, DatabaseUnavailable
 
 SCRIPTS = Path(photochanger.__file__).parent.parent / "migrations"
 STATEMENT_TIMEOUT = 120.0  # seconds, waiting for another migrator included
+
+# Alembic keeps the migration it is in as global state of the process; other processes wait in PostgreSQL.
+_ALEMBIC = threading.Lock()
 
 T = TypeVar("T")
 
@@ -40,42 +46,51 @@ def upgrade(url: str, schema: str = "public", revision: str = "head") -> None:
     Raises DatabaseUnavailable when PostgreSQL cannot be asked, ConfigError when the database was migrated by a
     newer version of the service; SQLAlchemy's exceptions for a migration that PostgreSQL refuses.
     """
-    asyncio.run(_run(Target.of(url, schema), partial(_upgrade, schema=schema, revision=revision)))
+    _blocking(Target.of(url, schema), partial(_upgrade, schema=schema, revision=revision))
 
 
 def downgrade(url: str, schema: str = "public", revision: str = "base") -> None:
     """Migrate back to `revision`; with it go the tables that it did not know. Otherwise as `upgrade`."""
-    asyncio.run(_run(Target.of(url, schema), partial(_downgrade, schema=schema, revision=revision)))
+    _blocking(Target.of(url, schema), partial(_downgrade, schema=schema, revision=revision))
 
 
 def on_connection(url: str, schema: str, work: Callable[[Connection], T]) -> T:
     """Run `work` on a SQLAlchemy connection inside one transaction. Blocking."""
-    return asyncio.run(_run(Target.of(url, schema), work))
+    return _blocking(Target.of(url, schema), work)
 
 
 async def upgrade_in_thread(target: Target) -> None:
     """`upgrade` from Trio. When cancelled it returns at once; the thread is told, and its transaction ends."""
-    started: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
+    running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
+    given_up = threading.Event()
 
     async def main() -> None:
         task = asyncio.current_task()
         assert task is not None
-        started.append((asyncio.get_running_loop(), task))
-        await _run(target, partial(_upgrade, schema=target.schema, revision="head"))
+        running.append((asyncio.get_running_loop(), task))
+        if not given_up.is_set():
+            await _run(target, partial(_upgrade, schema=target.schema, revision="head"))
 
     def thread() -> None:
         try:
-            asyncio.run(main())
+            with _ALEMBIC:
+                run_asyncio(main())
         except asyncio.CancelledError:
             return  # nobody waits any more
 
     try:
         await trio.to_thread.run_sync(thread, abandon_on_cancel=True)
     except trio.Cancelled:
-        for loop, task in started:
-            if not loop.is_closed():
+        given_up.set()
+        for loop, task in running:
+            with suppress(RuntimeError):  # the loop has closed meanwhile
                 loop.call_soon_threadsafe(task.cancel)
         raise
+
+
+def _blocking(target: Target, work: Callable[[Connection], T]) -> T:
+    with _ALEMBIC:
+        return run_asyncio(_run(target, work))
 
 
 async def _run(target: Target, work: Callable[[Connection], T]) -> T:

@@ -84,8 +84,7 @@ async def stop_orphan(data: Path) -> bool:
 
 async def stop_child(process: trio.Process, data: Path) -> None:
     """End our own server: politely, quickly, then by force. Bounded; call it shielded. Returns when all is gone."""
-    if process.returncode is None:
-        _signal(await trio.to_thread.run_sync(processes_of, data), signal.SIGCONT)  # a frozen one cannot stop
+    _signal(await trio.to_thread.run_sync(processes_of, data), signal.SIGCONT)  # a frozen one cannot stop
     for number, patience in (
         (signal.SIGINT, FAST_SHUTDOWN_TIMEOUT),
         (signal.SIGQUIT, QUICK_SHUTDOWN_TIMEOUT),

@@ -6,7 +6,7 @@ nobody else is restarted: held photos see DatabaseUnavailable for as long as it 
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import trio
@@ -30,7 +30,7 @@ class DatabaseService:
 
     Seconds: `boot_patience` is how long the start waits for a server that does not answer, `ping_every` how
     often an idle database is asked, `ping_timeout` how long it may take before it counts as lost.
-    `progress` is told what takes time while the embedded server starts.
+    `progress` is told what takes time while the embedded server starts, `embedded_settings` go over its own.
     """
 
     def __init__(
@@ -44,11 +44,12 @@ class DatabaseService:
         ping_every: float = 2.0,
         ping_timeout: float = 5.0,
         progress: Callable[[str], None] = log.info,
+        embedded_settings: Mapping[str, str] | None = None,
     ) -> None:
         self._db = db
         self._schema = schema
         self._given = Target.of(url, schema) if url else None
-        self._embedded = EmbeddedPostgres(embedded_folder, progress=progress)
+        self._embedded = EmbeddedPostgres(embedded_folder, progress=progress, settings=embedded_settings)
         self._boot_patience = boot_patience
         self._ping_every = ping_every
         self._ping_timeout = ping_timeout

@@ -25,7 +25,9 @@ MAX_PART_HEADER: Final = 16 * 1024
 class Sink(Protocol):
     """Where the photo's bytes go."""
 
-    size: int
+    @property
+    def size(self) -> int:
+        """Bytes taken so far."""
 
     def write(self, data: memoryview) -> None:
         """Take the next bytes of the photo."""

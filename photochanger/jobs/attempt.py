@@ -63,6 +63,10 @@ class Attempt:
             verified = await self._verify(outcome)
         except PictureError as error:
             outcome = replace(outcome, verdict=Verdict.BAD_PICTURE, picture=None, message=error.detail)
+        except Exception:
+            if outcome.verdict is Verdict.CANCELLED:  # nobody did that: the call was never made
+                outcome = replace(outcome, verdict=Verdict.CRASHED)
+            raise
         finally:
             if outcome.verdict is Verdict.CANCELLED and trio.current_time() >= window.settle_by:
                 outcome = replace(outcome, verdict=Verdict.TIMEOUT)

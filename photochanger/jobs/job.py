@@ -26,7 +26,7 @@ from photochanger.jobs.attempt import Attempt
 from photochanger.jobs.reply import ErrorReply, ReplyCell
 from photochanger.jobs.settle import Settlement, settle
 from photochanger.jobs.workshop import Workshop, utc_now
-from photochanger.media.prepare import prepare
+from photochanger.media.prepare import as_it_came, prepare
 from photochanger.media.probe import Probe
 from photochanger.media.store import StoredFile
 from photochanger.media.threads import Priority
@@ -151,6 +151,9 @@ class Job:
 
     async def _prepare(self) -> PreparedPhoto:
         """The photo as it travels: as it came where that is good enough, turned and converted where not."""
+        upload = self._upload
+        if photo := as_it_came(upload.path, upload.probe, longest_side=self.slot.longest_side):
+            return photo
         try:
             with self._workshop.metrics.stage("prepare"):
                 return await self._workshop.pictures.run(
@@ -185,8 +188,17 @@ class Job:
     async def _finish(self, settlement: Settlement) -> None:
         self._picture = settlement.picture
         try:
-            self._kept = await settle(self._workshop, self._row, self.cell, self._rows(), settlement)
-        except Exception:
-            log.exception("job %s could not be settled", self.id)
+            for again in (False, True):
+                try:
+                    self._kept = await settle(
+                        self._workshop, self._row, self.cell, self._rows(), settlement, again=again
+                    )
+                    return
+                except StorageUnavailable:
+                    log.exception("job %s: neither PostgreSQL nor the disk took its rows", self.id)
+                    return
+                except Exception:
+                    # Not left at that: a job that is not settled stays open until the next start.
+                    log.exception("job %s could not be settled", self.id)
         finally:
             self.cell.resolve(ErrorReply(settlement.reason or Reason.INTERNAL_ERROR))

@@ -33,11 +33,10 @@ class Work(Protocol):
 
 @dataclass(slots=True)
 class Lane:
-    """One slot's room: `permits` photos at work, `mailbox` more waiting."""
+    """One slot's room: as many photos at work as there are `permits`, and a few more that wait for `admission`."""
 
     permits: Permits
     admission: Admission
-    mailbox: int
 
 
 class Lanes:
@@ -99,6 +98,7 @@ class Lanes:
                 await self.supervisor.add(self._open(slot))
             else:
                 lane.permits.resize(slot.permits, 0)
+                lane.admission.capacity = slot.mailbox
 
     def cancel_all(self) -> None:
         """Give up every photo in flight."""
@@ -113,8 +113,13 @@ class Lanes:
     def _open(self, slot: Slot) -> Child:
         permits = Permits(slot.id, slot.permits)
         admission = Admission(slot.id, permits, slot.mailbox)
-        self._lanes[slot.id] = Lane(permits, admission, slot.mailbox)
-        return Child(slot.id, admission.run, park=True, mailboxes=(admission,))
+        self._lanes[slot.id] = Lane(permits, admission)
+
+        def on_parked(_crash: BaseException) -> None:
+            # The lane is started again only slowly: whoever waits for a place is told at once.
+            admission.fail_waiting(Refusal(Reason.INTERNAL_ERROR))
+
+        return Child(slot.id, admission.run, park=True, on_parked=on_parked, mailboxes=(admission,))
 
     async def _hold_jobs(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         async with trio.open_nursery() as nursery:

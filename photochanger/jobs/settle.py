@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass, replace
 from datetime import datetime
-from uuid import uuid4
+from uuid import uuid4, uuid5
 
 import trio
 
@@ -30,11 +30,18 @@ class Settlement:
 
 
 async def settle(
-    workshop: Workshop, row: JobRow, cell: ReplyCell, attempts: tuple[AttemptRow, ...], settlement: Settlement
+    workshop: Workshop,
+    row: JobRow,
+    cell: ReplyCell,
+    attempts: tuple[AttemptRow, ...],
+    settlement: Settlement,
+    *,
+    again: bool = False,
 ) -> StoredFile | None:
     """Make the outcome durable and answer; the file that is kept now, where there is one.
 
-    The cell is resolved even when neither disk nor database work.
+    The cell is resolved even when neither disk nor database work. `again` takes up what an earlier call left
+    behind when it raised: a picture that was kept then is not where it was, and rows written twice do no harm.
     """
     cell.settling = True
     stored: StoredFile | None = None
@@ -42,7 +49,7 @@ async def settle(
     if settlement.picture is not None:
         try:
             with workshop.metrics.stage("store"):
-                stored = await workshop.media.keep_result(settlement.picture.path, str(row.id), settlement.picture.mime)
+                stored = await _keep(workshop, row, settlement.picture, again)
             reply = _picture_reply(settlement, stored, workshop)
         except StorageUnavailable:
             # The disk is full, but the picture was paid for and the booth waits: it gets it from memory.
@@ -68,6 +75,11 @@ async def settle(
         # The booth left, or was told 504, while the rows were being written.
         await workshop.store.save(Change(_replied(row, got)))
     return stored
+
+
+async def _keep(workshop: Workshop, row: JobRow, picture: Verified, again: bool) -> StoredFile:
+    kept = await workshop.media.find_result(str(row.id)) if again else None
+    return kept or await workshop.media.keep_result(picture.path, str(row.id), picture.mime)
 
 
 def _replied(row: JobRow, got: Reply | None) -> JobRow:
@@ -132,4 +144,5 @@ def _change(
 
 
 def _media(row: JobRow, scope: str, path: str, created: datetime, expires: datetime) -> MediaRow:
-    return MediaRow(uuid4(), row.id, row.slot_id, scope, path, created, expires)
+    # The same id each time: written again, it stays one row.
+    return MediaRow(uuid5(row.id, scope), row.id, row.slot_id, scope, path, created, expires)

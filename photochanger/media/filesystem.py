@@ -46,13 +46,11 @@ class FilesystemStore:
         """Make the folders. Raises StorageUnavailable."""
         await self._run("The media folder cannot be made", self._make_folders)
 
-    async def temp_folder(self, slot_id: str, job_id: str) -> Path:
-        folder = self._temp_of(slot_id, job_id)
-        await self._run("A temp folder cannot be made", _fresh, folder)
-        return folder
+    def temp_path(self, slot_id: str, job_id: str) -> Path:
+        return self._temp / safe_name(slot_id) / safe_name(job_id)
 
     async def remove_temp(self, slot_id: str, job_id: str) -> None:
-        folder = self._temp_of(slot_id, job_id)
+        folder = self.temp_path(slot_id, job_id)
         with trio.move_on_after(CLEANING, shield=True):
             await self._run("A temp folder cannot be removed", _remove_tree, folder, abandon_on_cancel=True)
 
@@ -102,9 +100,6 @@ class FilesystemStore:
     def _make_folders(self) -> None:
         for folder in (self.root, self._temp, self._results):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-    def _temp_of(self, slot_id: str, job_id: str) -> Path:
-        return self._temp / safe_name(slot_id) / safe_name(job_id)
 
     def _move(self, temp_path: Path, place: Path, mime: str, durable: bool) -> StoredFile:
         """The order matters: the bytes are on disk before the name is, the name before anyone hears of it."""
@@ -172,12 +167,6 @@ def _hash(path: Path, *, sync: bool = False) -> tuple[str, int]:
         if sync:
             os.fsync(file.fileno())
     return digest.hexdigest(), size
-
-
-def _fresh(folder: Path) -> None:
-    _remove_tree(folder)
-    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.mkdir(mode=0o700)
 
 
 def _remove_tree(folder: Path) -> None:

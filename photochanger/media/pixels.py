@@ -62,7 +62,7 @@ def upright(
             **({"output_profile": "srgb"} if _has_foreign_profile(image, probe) else {}),
         )
     elif _has_foreign_profile(image, probe):
-        image = _to_srgb(image)
+        image = image.icc_transform("srgb", embedded=True)  # a profile that is nonsense is taken for sRGB
     if image.interpretation != "srgb" or image.format != "uchar":
         image = image.colourspace("srgb")
     if flatten and image.hasalpha():
@@ -79,13 +79,6 @@ def small(image: Any, side: int) -> Any:
 def _has_foreign_profile(image: Any, probe: Probe) -> bool:
     """Only asked for where there is one: a conversion from sRGB to sRGB would cost ten times the decoding."""
     return probe.has_foreign_profile and bool(image.get_typeof("icc-profile-data"))
-
-
-def _to_srgb(image: Any) -> Any:
-    try:
-        return image.icc_transform("srgb", embedded=True)
-    except Error:  # the profile is nonsense: the picture is taken for what it looks like without
-        return image
 
 
 def _turned(image: Any, orientation: int) -> Any:

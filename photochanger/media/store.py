@@ -34,8 +34,8 @@ class MediaStore(Protocol):
     folder raise ValueError, because they must never have come this far.
     """
 
-    async def temp_folder(self, slot_id: str, job_id: str) -> Path:
-        """A new folder for one job's files; what was left there under the same names is removed first."""
+    def temp_path(self, slot_id: str, job_id: str) -> Path:
+        """Where a job's temp folder lies. Whoever writes into it makes it; `remove_temp` removes it."""
 
     async def remove_temp(self, slot_id: str, job_id: str) -> None:
         """Remove a job's temp folder with all in it. Works in a cancelled task; nothing there is fine."""

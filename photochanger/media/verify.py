@@ -12,11 +12,14 @@ from photochanger.media.probe import MAX_PIXELS, Probe, probe
 from photochanger.media.vips import Image
 
 PREVIEW_SIDE = 512
+KEPT_SIDE = 768
+"""Pixels up to which a decoded picture is kept as it is: scaling it to the preview's size can wait until after the
+reply, a larger one would take too much memory until then."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pixels:
-    """A small decoded picture: rows of 8-bit RGB, at most PREVIEW_SIDE on the longest side."""
+    """A small decoded picture: rows of 8-bit RGB, at most KEPT_SIDE on the longest side."""
 
     data: bytes
     width: int
@@ -74,7 +77,7 @@ def write_preview(pixels: Pixels, path: Path) -> int:
     Raises StorageUnavailable.
     """
     image = Image.new_from_memory(pixels.data, pixels.width, pixels.height, 3, "uchar").copy(interpretation="srgb")
-    data = image.webpsave_buffer(Q=80, effort=0, keep="none")
+    data = small(image, PREVIEW_SIDE).webpsave_buffer(Q=80, effort=0, keep="none")
     write_new(path, data)
     return len(data)
 
@@ -94,7 +97,8 @@ def _shrink(it: Probe) -> int:
 
 
 def _preview(image: Any) -> Pixels:
-    image = small(image, PREVIEW_SIDE)
+    if max(image.width, image.height) > KEPT_SIDE:
+        image = small(image, PREVIEW_SIDE)
     if image.hasalpha():
         image = image.flatten(background=255)
     if image.interpretation != "srgb" or image.format != "uchar":

@@ -7,6 +7,8 @@ from typing import Literal
 import trio
 
 from photochanger.domain.outcome import AttemptOutcome, Verdict
+from photochanger.domain.reasons import Reason
+from photochanger.errors import Refusal
 from photochanger.providers.base import Call, Driver
 from supervisors import Admission, Permits
 
@@ -33,6 +35,10 @@ class ProviderGroup:
         """Hand out permits until cancelled."""
         await self.admission.run(task_status=task_status)
 
+    def on_parked(self, _crash: BaseException) -> None:
+        """The actor fell too often and is started again only slowly: whoever waits for a permit is told at once."""
+        self.admission.fail_waiting(Refusal(Reason.PROVIDER_UNAVAILABLE))
+
     async def attempt(
         self,
         call: Call,
@@ -44,7 +50,8 @@ class ProviderGroup:
         """Run one call in the caller's task, so that the caller's cancellation ends it.
 
         `begin` books the attempt: it is awaited after the permit was granted and before the first byte leaves.
-        A bug in a driver becomes an outcome; it never reaches the group or another photo.
+        A bug in a driver becomes an outcome; it never reaches the group or another photo. Raises what `begin`
+        raises, and Refusal (provider_unavailable) when the group is parked meanwhile.
         """
         try:
             request = self.admission.request(kind=kind, key=slot_id, latest_start=call.deadline)

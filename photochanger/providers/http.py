@@ -9,7 +9,7 @@ top: no redirects, no cookies, no proxies from the environment, no request log.
 import ipaddress
 import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import httpcore
@@ -19,6 +19,9 @@ from photochanger.errors import ConfigError
 
 REPLY_CAP: Final = 64 * 1024 * 1024
 """Bytes of a 200 reply that are accepted; a 4K picture is some 14 MB in base64."""
+
+READ: Final = 256 * 1024
+"""Bytes of a reply read at a time."""
 
 ERROR_CAP: Final = 256 * 1024
 """Bytes of any other reply that are kept; the rest is not read."""
@@ -221,7 +224,7 @@ class _Sockets(httpcore.TrioBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        stream = await super().connect_tcp(host, port, timeout, local_address, socket_options)
+        stream = _WideReads(await super().connect_tcp(host, port, timeout, local_address, socket_options))
         self._opened.append(stream)
         return stream
 
@@ -229,6 +232,33 @@ class _Sockets(httpcore.TrioBackend):
         """Close what was opened; closing twice does nothing."""
         for stream in self._opened:
             await stream.aclose()
+
+
+class _WideReads(httpcore.AsyncNetworkStream):
+    """A connection read in larger pieces than httpcore's 64 KiB: each costs a turn of the event loop."""
+
+    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+        self._stream = stream
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
+        return await self._stream.read(max(max_bytes, READ), timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        await self._stream.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> httpcore.AsyncNetworkStream:
+        return _WideReads(await self._stream.start_tls(ssl_context, server_hostname, timeout))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
 
 
 async def _read(response: httpcore.Response, exchange: Exchange, cap: int) -> None:

@@ -1,7 +1,7 @@
 """Sending a file: streamed from worker threads, with a strong ETag, conditional requests and single byte ranges."""
 
 import os
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncIterable, AsyncIterator
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -34,15 +34,15 @@ class FileBody(ResponseBody):
     def __init__(self, path: Path, start: int, stop: int, size: int, limiter: trio.CapacityLimiter) -> None:
         self._path = path
         self._start = start
-        self._stop = stop
         self._size = size
         self._limiter = limiter
+        self._left = stop - start
         self._file: BinaryIO | None = None
 
     async def __aenter__(self) -> AsyncIterable[bytes]:
         # A thread once started is waited for, so the file object cannot get lost to a cancellation.
         self._file = await trio.to_thread.run_sync(self._open, limiter=self._limiter)
-        return self._chunks(self._file)
+        return self
 
     async def __aexit__(self, exc_type: type[BaseException], exc_value: BaseException, tb: TracebackType) -> None:
         if self._file is not None:
@@ -59,14 +59,18 @@ class FileBody(ResponseBody):
             raise
         return file
 
-    async def _chunks(self, file: BinaryIO) -> AsyncGenerator[bytes, None]:
-        left = self._stop - self._start
-        while left > 0:
-            chunk = await trio.to_thread.run_sync(file.read, min(CHUNK, left), limiter=self._limiter)
-            if not chunk:
-                raise FileChanged(f"{self._path.name} became shorter while it was sent")
-            left -= len(chunk)
-            yield chunk
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self  # no generator: one that is left half way, as when a client goes, waits to be collected
+
+    async def __anext__(self) -> bytes:
+        if self._left <= 0:
+            raise StopAsyncIteration
+        assert self._file is not None
+        chunk = await trio.to_thread.run_sync(self._file.read, min(CHUNK, self._left), limiter=self._limiter)
+        if not chunk:
+            raise FileChanged(f"{self._path.name} became shorter while it was sent")
+        self._left -= len(chunk)
+        return chunk
 
 
 async def send_file(

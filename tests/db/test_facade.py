@@ -230,3 +230,13 @@ async def test_a_change_of_slots_or_settings_is_notified(db: Db) -> None:
         with trio.fail_after(HANG_GUARD):
             heard = [await changes.receive() for _ in statements]
     assert heard == ["public.slot", "public.settings", "public.settings"]
+
+
+async def test_an_error_that_belongs_to_nobody_does_not_end_the_loop(db: Db, caplog: pytest.LogCaptureFixture) -> None:
+    def broken() -> None:
+        raise RuntimeError("a callback of a lost connection")
+
+    db._loop.call_soon(broken)
+    for _ in range(3):
+        assert await db.fetchval("SELECT 1") == 1
+    assert "a callback of a lost connection" in caplog.text

@@ -1,7 +1,11 @@
 """Migrations against a real server: what they make, who may run them, and when they refuse."""
 
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +22,7 @@ from photochanger.db.target import Target
 from photochanger.errors import ConfigError, DatabaseUnavailable
 from tests.db.rest import HANG_GUARD
 
+ROOT = Path(__file__).parent.parent.parent
 TABLES = set(metadata.tables)
 
 
@@ -27,7 +32,7 @@ def _tables(url: str, schema: str) -> set[str]:
 
 def _differences(url: str, schema: str) -> list[Any]:
     def compare(connection: Connection) -> list[Any]:
-        options = {"compare_type": True, "compare_server_default": True, "version_table_schema": schema}
+        options = {"compare_type": True, "compare_server_default": True}
         context = MigrationContext.configure(connection, opts=options)
         return list(compare_metadata(context, metadata))
 
@@ -88,8 +93,7 @@ def test_two_schemas_in_one_database(empty_postgres_url: str) -> None:
     assert migrate.on_connection(empty_postgres_url, "two", lambda connection: connection.scalar(permits)) == 30
 
 
-@pytest.mark.parametrize("schemas", [["public"] * 4, ["a", "a", "b", "b"]])
-def test_four_at_once(empty_postgres_url: str, schemas: list[str]) -> None:
+def test_four_threads_at_once(empty_postgres_url: str) -> None:
     together = threading.Barrier(4)
 
     def one(schema: str) -> None:
@@ -97,9 +101,38 @@ def test_four_at_once(empty_postgres_url: str, schemas: list[str]) -> None:
         migrate.upgrade(empty_postgres_url, schema)
 
     with ThreadPoolExecutor(4) as threads:
-        list(threads.map(one, schemas))
-    for schema in set(schemas):
+        list(threads.map(one, ["a", "a", "b", "b"]))
+    for schema in ("a", "b"):
         assert _differences(empty_postgres_url, schema) == []
+
+
+def test_four_services_at_once(empty_postgres_url: str) -> None:
+    """As when four containers of a new version start together; they begin at one moment, on a line of input."""
+    program = (
+        "import sys; from photochanger.db import migrate; print('ready', flush=True); "
+        "sys.stdin.readline(); migrate.upgrade(sys.argv[1])"
+    )
+    with ExitStack() as stack:
+        services = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", program, empty_postgres_url],
+                    cwd=ROOT,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                )
+            )
+            for _ in range(4)
+        ]
+        for service in services:
+            assert service.stdout is not None
+            assert service.stdout.readline() == b"ready\n"
+        for service in services:
+            assert service.stdin is not None
+            service.stdin.write(b"go\n")
+            service.stdin.close()
+        assert [service.wait(HANG_GUARD) for service in services] == [0, 0, 0, 0]
+    assert _differences(empty_postgres_url, "public") == []
 
 
 def test_a_newer_database_is_refused(postgres_url: str) -> None:
@@ -139,7 +172,7 @@ async def test_cancelled_while_another_migrator_holds_the_lock(empty_postgres_ur
             assert scope.cancelled_caught
         waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
         with trio.fail_after(HANG_GUARD):
-            while await db.fetchval(waiting):
+            while await db.fetchval(waiting):  # noqa: ASYNC110 - of the server
                 await trio.sleep(0.02)
         assert await db.fetchval("SELECT to_regclass('slot')") is None
         await migrate.upgrade_in_thread(target)

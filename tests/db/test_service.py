@@ -10,13 +10,17 @@ from pathlib import Path
 import pytest
 import trio
 
+from photochanger.db.embedded import EmbeddedPostgres
 from photochanger.db.facade import Db
 from photochanger.db.loop import open_loop
 from photochanger.db.postmaster import processes_of, read_pid_file
 from photochanger.db.service import DatabaseService
+from photochanger.db.target import Target
 from photochanger.errors import ConfigError, DatabaseUnavailable
-from tests.db.conftest import Server
+from tests.db.conftest import FAST, Server
 from tests.db.rest import HANG_GUARD, server_connections
+
+# ruff: noqa: ASYNC240 - a test may look at a file
 
 
 @asynccontextmanager
@@ -26,7 +30,9 @@ async def running(
     """A started service for the block."""
     async with open_loop() as loop:
         db = Db(loop)
-        service = DatabaseService(db, url=url, schema=schema, embedded_folder=folder, ping_every=0.2, ping_timeout=0.5)
+        service = DatabaseService(
+            db, url=url, schema=schema, embedded_folder=folder, ping_every=0.2, ping_timeout=0.5, embedded_settings=FAST
+        )
         async with trio.open_nursery() as nursery:
             await nursery.start(service.run)
             yield db, service
@@ -120,8 +126,6 @@ async def test_one_lost_connection_is_no_outage(folder: Path, empty_postgres_url
 async def test_boot_waits_for_a_server_that_comes_late(
     made: Path, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from photochanger.db.embedded import EmbeddedPostgres
-
     caplog.set_level(logging.INFO)
     socket = made / "run"
     url = f"postgresql://user:geheim@/postgres?host={socket}".replace("user:geheim", "postgres:geheim")
@@ -131,7 +135,7 @@ async def test_boot_waits_for_a_server_that_comes_late(
 
         async def late() -> None:
             await trio.sleep(0.5)
-            await nursery.start(EmbeddedPostgres(made).run)
+            await nursery.start(EmbeddedPostgres(made, settings=FAST).run)
 
         nursery.start_soon(late)
         with trio.fail_after(HANG_GUARD):
@@ -163,18 +167,16 @@ async def test_boot_gives_up_on_a_frozen_server(folder: Path, server: Server) ->
 async def test_boot_refuses_what_can_never_work(folder: Path, made: Path, postgres_url: str) -> None:
     async with open_loop() as loop:
         db = Db(loop)
-        await_newer = DatabaseService(db, url=postgres_url, embedded_folder=folder)
-        from photochanger.db.target import Target
-
+        service = DatabaseService(db, url=postgres_url, embedded_folder=folder)
         await db.connect(Target.of(postgres_url))
         await db.execute("UPDATE alembic_version SET version_num = 'newer'")
         db.disconnect("prepared")
         with pytest.raises(ConfigError, match="newer PhotoChanger"):
-            await await_newer.run()
+            await service.run()
 
         async with running(made):
             with pytest.raises(ConfigError, match="another running PhotoChanger"):  # one failure, not a group of it
-                await DatabaseService(db, url=None, embedded_folder=made).run()
+                await DatabaseService(db, url=None, embedded_folder=made, embedded_settings=FAST).run()
 
 
 async def test_stopping_at_any_moment_leaves_no_process(made: Path) -> None:
@@ -182,6 +184,6 @@ async def test_stopping_at_any_moment_leaves_no_process(made: Path) -> None:
         async with open_loop() as loop:
             db = Db(loop)
             with trio.move_on_after(milliseconds / 1000):
-                await DatabaseService(db, url=None, embedded_folder=made).run()
+                await DatabaseService(db, url=None, embedded_folder=made, embedded_settings=FAST).run()
             assert not db.state.available
         assert processes_of(made / "data") == []

@@ -137,7 +137,9 @@ def wire(
                 assert (await client.ask(get("/healthz"))).status == 200
             else:
                 assert await client.closed() == b""  # a FIN, not a reset
-            return Heard(answer.status, answer.headers, answer.body, kept, answer.headers["content-type"] == "image/jpeg")
+            return Heard(
+                answer.status, answer.headers, answer.body, kept, answer.headers["content-type"] == "image/jpeg"
+            )
         finally:
             client.close()
 

@@ -1,6 +1,7 @@
 """What there is in a house at rest: whatever a request brings along must be gone again afterwards."""
 
 import os
+import socket
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,15 +15,20 @@ from tests.lab.house import Lab
 PATIENCE = 10.0
 """Seconds until what is on its way out must have left."""
 
+_CONNECTION_TASK = "trio_asyncio.BaseTrioEventLoop._io_task"
+"""Each of asyncio's sockets has one."""
+
 _TABLES = ("job", "attempt", "result", "media_object")
 
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """`descriptors` leaves out the pool's connections, which come and go with the pool's own needs."""
+    """`tasks` and `descriptors` leave out connections to PostgreSQL, whose number is the pool's own affair; `leased`
+    is how many of them somebody holds."""
 
     tasks: Counter[str]
     descriptors: int
+    leased: int
     files: frozenset[str]
     folders: frozenset[str]
     rows: dict[str, int]
@@ -37,9 +43,12 @@ async def take(lab: Lab) -> Census:
     media = lab.var / "media"
     found = list(media.rglob("*"))
     pool = lab.house.db.pool_state
+    tasks = Counter(task.name for task in _tasks(trio.lowlevel.current_root_task()))
+    del tasks[_CONNECTION_TASK]
     return Census(
-        Counter(task.name for task in _tasks(trio.lowlevel.current_root_task())),
-        len(os.listdir("/dev/fd")) - (pool.open if pool else 0),
+        tasks,
+        sum(not _leads_to_postgres(int(name)) for name in os.listdir("/dev/fd")),
+        pool.leased if pool else 0,
         frozenset(str(path.relative_to(media)) for path in found if path.is_file()),
         frozenset(str(path) for path in _job_folders(media / "temp")),
         rows,
@@ -53,10 +62,23 @@ async def take_at_rest(lab: Lab, *, like: Census | None = None) -> Census:
     await lab.rest()
     census = await take(lab)
     with trio.move_on_after(PATIENCE):
-        while like is not None and (census.tasks, census.descriptors) != (like.tasks, like.descriptors):
+        while like is not None and not _is_like(census, like):
             await trio.testing.wait_all_tasks_blocked(0.01)
             census = await take(lab)
     return census
+
+
+def _is_like(one: Census, other: Census) -> bool:
+    return (one.tasks, one.descriptors, one.leased) == (other.tasks, other.descriptors, other.leased)
+
+
+def _leads_to_postgres(descriptor: int) -> bool:
+    """The server of the tests listens on a Unix socket only."""
+    try:
+        with socket.socket(fileno=os.dup(descriptor)) as ours:
+            return ".s.PGSQL." in str(ours.getpeername())
+    except OSError:
+        return False  # closed meanwhile, no socket, or not connected
 
 
 def _tasks(task: trio.lowlevel.Task | None) -> Iterator[trio.lowlevel.Task]:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import pytest
 import trio
 
-from photochanger.demo.dslr import Connection
 from photochanger.domain.reasons import REASONS, Reason
 from tests.house import bad_input_census
 from tests.house.bad_input import WRONG, Heard, good
@@ -18,7 +17,6 @@ from tests.house.shared import SharedHouse, shared_house
 from tests.lab.house import PASSWORD, Lab
 from tests.postgres import PostgresServer
 
-NEW_FILES = {"result": 1, "preview": 1}
 KNOWN_MEMBERS = {"type", "title", "status", "detail", "instance", "failure_reason", "job_id", "retry_after"}
 
 
@@ -33,9 +31,7 @@ def patient(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFa
 @pytest.fixture(scope="module")
 def impatient(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedHouse]:
     """A house whose uploads have to be quick."""
-    with shared_house(
-        postgres_server, tmp_path_factory.mktemp("impatient"), upload_timeout=UPLOAD_TIMEOUT
-    ) as house:
+    with shared_house(postgres_server, tmp_path_factory.mktemp("impatient"), upload_timeout=UPLOAD_TIMEOUT) as house:
         house.run(furnish)
         yield house
 
@@ -52,7 +48,7 @@ async def furnish(lab: Lab) -> None:
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_bad_input(row: Row, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> None:
     house: SharedHouse = request.getfixturevalue("impatient" if row.impatient else "patient")
-    with caplog.at_level(logging.DEBUG):
+    with caplog.at_level(logging.INFO), caplog.at_level(logging.DEBUG, "photochanger"):
         house.run(check, row)
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
     assert PASSWORD not in caplog.text
@@ -104,6 +100,7 @@ def check_nothing_left(before: Census, after: Census) -> None:
     """`Lab.rest` has looked at rows, permits, connections and temp files; this is the rest of it."""
     assert after.tasks == before.tasks
     assert after.descriptors == before.descriptors
+    assert after.leased == before.leased == 0
     assert after.folders == before.folders == frozenset()
 
 
@@ -124,10 +121,34 @@ async def check_kept(lab: Lab, row: Row, before: Census, after: Census) -> None:
     assert attempt["outcome"] == row.attempt
     if job["status"] == "done":
         assert new_rows == {"job": 1, "attempt": 1, "result": 1, "media_object": 2}
-        assert [name.endswith(end) for name, end in zip(new_files, (".jpg", "_preview.webp"), strict=True)] == [True] * 2
+        assert [name.endswith(end) for name, end in zip(new_files, (".jpg", "_preview.webp"), strict=True)] == [
+            True
+        ] * 2
     else:
         assert new_rows == {"job": 1, "attempt": 1, "result": 0, "media_object": 0}
         assert new_files == []
         assert attempt["possibly_billed"]
         assert job["cost_microusd"] == attempt["cost_microusd"] > 0
         assert lab.simulator.calls[-1].client_gone
+
+
+def test_a_disk_that_takes_nothing_is_told_as_such(patient: SharedHouse) -> None:
+    async def spoil_and_shoot(lab: Lab) -> None:
+        before = await bad_input_census.take_at_rest(lab)
+        in_the_way = lab.var / "media" / "temp" / "slot-005"
+        in_the_way.touch()
+        try:
+            shot = await lab.shoot(good(), slot="slot-005")
+        finally:
+            in_the_way.unlink()
+        assert shot.status == 503
+        assert shot.problem is not None
+        assert shot.problem["failure_reason"] == "storage_unavailable"
+        assert str(lab.var) not in shot.body.decode()
+        check_nothing_left(before, await bad_input_census.take_at_rest(lab, like=before))
+        assert (await lab.shoot(good(), slot="slot-005")).status == 200
+        folders = [lab.var / "media" / "temp", *(lab.var / "media" / "temp").iterdir()]
+        assert {folder.stat().st_mode & 0o077 for folder in folders} == {0}
+        await lab.rest()
+
+    patient.run(spoil_and_shoot)

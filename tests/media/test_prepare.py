@@ -64,6 +64,14 @@ def test_upright_srgb_photos_travel_with_the_same_pixels_and_without_metadata(
     assert again.layout.size == len(wire)  # nothing is left to drop
 
 
+def test_a_webp_no_longer_announces_what_was_left_out(keep: Keep, tmp_path: Path) -> None:
+    """Byte 20 holds the flags of the extended header: EXIF is 8, XMP is 4."""
+    wire = sent(prepared(keep(pictures.webp_with_metadata()), tmp_path / "out"))
+    assert wire[12:16] == b"VP8X"
+    assert wire[20] & 0x0C == 0
+    assert int.from_bytes(wire[4:8], "little") == len(wire) - 8
+
+
 def test_a_clean_photo_is_one_slice(keep: Keep, tmp_path: Path) -> None:
     data = pictures.photo(300, 200)
     assert prepared(keep(data), tmp_path / "out").parts == (FileSlice(0, len(data)),)
@@ -104,11 +112,25 @@ def test_turned_photos_are_turned_upright(orientation: int, keep: Keep, tmp_path
     assert not probe(photo.path).needs_normalising
 
 
+@pytest.mark.parametrize("orientation", [3, 4, 6])
+def test_turning_a_large_photo_reads_rows_in_any_order(orientation: int, keep: Keep, tmp_path: Path) -> None:
+    """Larger than what libvips holds back of a picture that it reads from top to bottom."""
+    photo = prepared(keep(pictures.turned(orientation, 1500, 2000)), tmp_path / "out.jpg")
+    assert (photo.width, photo.height) == (1500, 2000)
+    assert probe(photo.path).is_baseline_srgb
+
+
 def test_transparency_is_laid_on_white(keep: Keep, tmp_path: Path) -> None:
     photo = prepared(keep(pictures.png_alpha()), tmp_path / "out.jpg")
     picture = load(photo.path)
     assert min(picture.getpoint(299, 100)) > 245
     assert picture.getpoint(0, 10) == pytest.approx(pictures.scene(300, 200).getpoint(0, 10), abs=12)
+
+
+def test_a_png_that_names_a_clear_colour_is_laid_on_white_too(keep: Keep, tmp_path: Path) -> None:
+    black = Image.black(60, 40, bands=3).copy(interpretation="srgb").pngsave_buffer(keep="none")
+    photo = prepared(keep(black[:33] + pictures.png_chunk(b"tRNS", bytes(6)) + black[33:]), tmp_path / "out.jpg")
+    assert load(photo.path).min() > 250
 
 
 def test_a_picture_with_a_senseless_profile_is_taken_for_srgb(keep: Keep, tmp_path: Path) -> None:
@@ -136,6 +158,8 @@ def test_a_small_photo_is_never_enlarged(keep: Keep, tmp_path: Path) -> None:
 def test_a_tall_photo_is_measured_on_its_longest_side(keep: Keep, tmp_path: Path) -> None:
     photo = prepared(keep(pictures.turned(6, 600, 900)), tmp_path / "out.jpg", longest_side=300)
     assert (photo.width, photo.height) == (200, 300)
+    upright = prepared(keep(pictures.photo(200, 900)), tmp_path / "out.jpg", longest_side=300)
+    assert (upright.width, upright.height) == (67, 300)
 
 
 def test_damage_behind_good_headers_is_found_where_it_is_decoded(keep: Keep, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 import trio
+import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -74,6 +75,35 @@ async def test_equal_priorities_keep_their_order_and_higher_ones_go_first() -> N
         }
         work.go.set()
     assert work.order[1:] == sorted((priority, number) for number, priority in enumerate(asked))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(list(Priority)), st.booleans()), min_size=3, max_size=12))
+def test_those_who_leave_do_not_disturb_the_order_of_the_others(queued: list[tuple[Priority, bool]]) -> None:
+    threads, work = PictureThreads(1), Work()
+
+    async def leaver(priority: Priority, number: int, scope: trio.CancelScope) -> None:
+        with scope:
+            await threads.run(priority, work, (priority, number))
+
+    async def main() -> None:
+        scopes = []
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(threads.run, Priority.VERIFY, work, "first")
+            await until(lambda: work.now == 1)
+            for number, (priority, leaves) in enumerate(queued):
+                scope = trio.CancelScope()
+                nursery.start_soon(leaver, priority, number, scope)
+                await trio.testing.wait_all_tasks_blocked()
+                if leaves:
+                    scopes.append(scope)
+            for scope in scopes:
+                scope.cancel()
+            await trio.testing.wait_all_tasks_blocked()
+            work.go.set()
+
+    trio.run(main)
+    assert work.order[1:] == sorted((p, n) for n, (p, leaves) in enumerate(queued) if not leaves)
 
 
 async def test_a_queued_task_that_is_cancelled_leaves_at_once_and_does_nothing() -> None:

@@ -1,6 +1,6 @@
 """Who gets the next permit, who waits, and that none is lost: examples."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -9,7 +9,7 @@ import trio.testing
 
 from supervisors import Admission, Permits, Request, RequestKind
 
-settled: Callable[[], object] = trio.testing.wait_all_tasks_blocked
+settled = trio.testing.wait_all_tasks_blocked
 
 
 @asynccontextmanager
@@ -58,16 +58,16 @@ async def order_of_grants(requests: list[tuple[RequestKind, str, float]], holder
     async def wait(number: int, request: Request) -> None:
         async with request:
             granted.append(number)
-            await settled()  # type: ignore[misc]
+            await settled()
 
     async with running(admission) as nursery:
         for number, (kind, key, latest_start) in enumerate(requests):
             nursery.start_soon(wait, number, admission.request(kind=kind, key=key, latest_start=latest_start))
-        await settled()  # type: ignore[misc]
+        await settled()
         last.withdraw()
         for _ in requests:
-            await settled()  # type: ignore[misc]
-            await settled()  # type: ignore[misc]
+            await settled()
+            await settled()
     return granted
 
 
@@ -94,8 +94,20 @@ async def test_the_load_is_counted_anew_with_each_grant() -> None:
     async with running(admission):
         for request in first[:2]:
             request.withdraw()
-        await settled()  # type: ignore[misc]
+        await settled()
         assert [request.granted for request in waiting] == [True, False, True]
+
+
+async def test_live_before_late_where_both_become_free_at_once() -> None:
+    permits = Permits("lane", 0, 0)
+    admission = Admission("lane", permits, 10)
+    late_a, late_b = (admission.request(kind="late", key=key) for key in "ab")
+    live_a = admission.request(kind="live", key="a")
+    async with running(admission):
+        permits.resize(1, 1)
+        await settled()
+        # a has one running by now, so the late token is b's
+        assert [request.granted for request in (live_a, late_a, late_b)] == [True, False, True]
 
 
 async def test_a_canary_waits_while_any_other_request_waits() -> None:
@@ -104,10 +116,10 @@ async def test_a_canary_waits_while_any_other_request_waits() -> None:
     late = admission.request(kind="late")
     canary = admission.request(kind="canary")
     async with running(admission):
-        await settled()  # type: ignore[misc]
+        await settled()
         assert not canary.granted
         late.withdraw()
-        await settled()  # type: ignore[misc]
+        await settled()
         assert canary.granted
 
 
@@ -120,7 +132,7 @@ async def test_nobody_overtakes_those_who_wait() -> None:
     assert not admission.request(kind="live").granted
     assert admission.try_now("live") is None
     async with running(admission):
-        await settled()  # type: ignore[misc]
+        await settled()
         assert waiting.granted
 
 
@@ -145,7 +157,7 @@ async def test_more_tokens_are_handed_out_when_they_come() -> None:
     requests = [admission.request(kind="live") for _ in range(3)]
     async with running(admission):
         permits.resize(2, 0)
-        await settled()  # type: ignore[misc]
+        await settled()
         assert [request.granted for request in requests] == [True, True, False]
 
 
@@ -168,9 +180,9 @@ async def test_everybody_who_waits_can_be_failed_at_once() -> None:
     async with running(admission) as nursery:
         for _ in range(3):
             nursery.start_soon(wait, admission.request(kind="live"))
-        await settled()  # type: ignore[misc]
+        await settled()
         admission.fail_waiting(Parked())
-        await settled()  # type: ignore[misc]
+        await settled()
         assert failed == 3
         assert admission.statistics().depth == 0
         running_one.withdraw()

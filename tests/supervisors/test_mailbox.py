@@ -84,6 +84,17 @@ async def test_a_cancelled_block_always_puts_it_back() -> None:
     assert [await mailbox.receive(), await mailbox.receive()] == ["first", "second"]
 
 
+async def test_two_messages_in_hand_go_back_in_their_order() -> None:
+    mailbox = Mailbox[str]("letters", 3)
+    for letter in ("first", "second", "third"):
+        mailbox.send_nowait(letter)
+    with trio.CancelScope() as scope:
+        async with mailbox.take(), mailbox.take():
+            scope.cancel()
+            await trio.sleep_forever()
+    assert [mailbox.receive_nowait() for _ in range(3)] == ["first", "second", "third"]
+
+
 async def test_what_is_put_back_goes_to_the_one_who_waits() -> None:
     mailbox = Mailbox[str]("letters", 1)
     mailbox.send_nowait("first")

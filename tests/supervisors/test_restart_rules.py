@@ -204,11 +204,46 @@ async def test_rest_for_one_a_crash_further_up_during_a_backoff_takes_it_over(au
     assert diary.entries[6:9] == [("end", "c"), ("end", "a"), ("end", "b")]
 
 
+async def test_rest_for_one_a_shorter_delay_does_not_cut_a_longer_one_short(autojump_clock: Clock) -> None:
+    diary = Diary()
+    root = Supervisor(
+        "root",
+        [
+            Scripted("a", diary, [Script(up=5), STAYS]).child(),
+            Scripted("b", diary, [Script(up=1), Script(up=1), STAYS]).child(),
+        ],
+        strategy="rest_for_one",
+        backoff=Backoff(first=2, factor=5, jitter=0),
+    )
+    await run_for(root, 30)
+    assert diary.begins("b") == [0, 3, 14]  # crashed at 1 and at 4
+    assert diary.begins("a") == [0, 14]  # crashed at 5
+
+
 async def test_a_stop_ends_a_backoff_at_once(autojump_clock: Clock) -> None:
     root = Supervisor("root", [Scripted("a", Diary(), [Script(up=1)]).child()], backoff=Backoff(first=1000, max=1000))
     await run_for(root, 2)
     assert trio.current_time() == 2
     assert [child.state for child in root.snapshot().children] == ["stopped"]
+
+
+async def test_a_stop_in_the_midst_of_a_restart_asks_nobody_twice_and_keeps_the_order(autojump_clock: Clock) -> None:
+    diary = Diary()
+    asked: list[str] = []
+    root = Supervisor(
+        "root",
+        [
+            Scripted("a", diary).child(request_stop=lambda: asked.append("a"), grace=1),
+            Scripted("b", diary, [Script(up=1)]).child(),
+            Scripted("c", diary).child(request_stop=lambda: asked.append("c"), grace=4),
+        ],
+        strategy="rest_for_one",
+    )
+    await run_for(root, 3)
+    assert asked == ["c", "a"]
+    assert diary.who("begin") == ["a", "b", "c"]
+    assert diary.who("end") == ["b", "c", "a"]
+    assert trio.current_time() == 6
 
 
 async def test_a_stray_cancelled_is_a_crash_of_that_child_only(autojump_clock: Clock) -> None:

@@ -4,7 +4,9 @@ import pytest
 import trio
 import trio.testing
 
-from supervisors import BootFailed, Child, NotStarted, StartTimeout, Supervisor
+from supervisors import Backoff, BootFailed, Child, NotStarted, StartTimeout, Stopped, Supervisor
+from supervisors.backoff import Recovery, RestartWindow
+from supervisors.life import Life
 from tests.supervisors.lab import FOREVER, Boom, Diary, Script, Scripted
 
 Clock = trio.testing.MockClock
@@ -83,6 +85,31 @@ async def test_request_stop_interrupts_a_hanging_boot_at_once(autojump_clock: Cl
         root.request_stop()
     assert trio.current_time() == 3
     assert diary.who("end") == ["b", "a"]
+
+
+async def test_started_said_too_late_does_not_count(autojump_clock: Clock) -> None:
+    async def late(*, task_status: trio.TaskStatus[None]) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            task_status.started()
+
+    root = Supervisor("root", [Child("late", late, start_timeout=3)])
+    with pytest.raises(BootFailed) as caught:
+        await root.run()
+    assert isinstance(caught.value.__cause__, StartTimeout)
+
+
+async def test_a_child_that_is_still_starting_is_cancelled_and_not_asked(autojump_clock: Clock) -> None:
+    asked: list[str] = []
+    child = Scripted("a", Diary(), [Script(start=FOREVER)]).child(request_stop=lambda: asked.append("a"), grace=100)
+    root = Supervisor("root", [child])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(root.run)
+        await trio.sleep(3)
+        root.request_stop()
+    assert trio.current_time() == 3
+    assert asked == []
 
 
 async def test_request_stop_before_run_makes_it_return_and_the_next_run_run(autojump_clock: Clock) -> None:
@@ -254,6 +281,26 @@ async def test_an_interrupt_while_being_stopped_still_wins(autojump_clock: Clock
             await root.run()
 
 
+async def rude(*, task_status: trio.TaskStatus[None]) -> None:
+    """Answers its stop with an interrupt."""
+    task_status.started()
+    try:
+        await trio.sleep_forever()
+    finally:
+        raise KeyboardInterrupt
+
+
+async def test_an_interrupt_wins_over_a_cancellation_from_outside(autojump_clock: Clock) -> None:
+    with pytest.raises(KeyboardInterrupt), trio.move_on_after(1):
+        await Supervisor("root", [Child("rude", rude)]).run()
+
+
+async def test_an_interrupt_wins_over_the_failure_that_led_to_the_stop(autojump_clock: Clock) -> None:
+    crashing = Scripted("a", Diary(), [Script(up=1)]).child()
+    with pytest.raises(KeyboardInterrupt):
+        await Supervisor("root", [Child("rude", rude), crashing], intensity=0).run()
+
+
 async def test_it_cannot_run_twice_at_once(autojump_clock: Clock) -> None:
     root = Supervisor("root", [])
     async with trio.open_nursery() as nursery:
@@ -278,3 +325,15 @@ def test_nonsense_is_refused_when_it_is_said() -> None:
             child(**wrong)
     with pytest.raises(ValueError, match="name"):
         Child("", Scripted("", Diary()).run)
+
+
+async def test_a_run_that_is_torn_down_from_around_passes_the_cancellation_on() -> None:
+    """Only a defect of the library itself can do that; even then no Cancelled is swallowed."""
+    life = Life(Scripted("a", Diary()).child(), Recovery(Backoff(), None, RestartWindow(1, 1)), lambda: None)
+    async with trio.open_nursery() as nursery:
+        life.begin(nursery)
+        await life.settled.wait()
+        nursery.cancel_scope.cancel()
+    assert isinstance(life.exit, Stopped)
+    assert isinstance(life.exit.error, trio.Cancelled)
+    assert not life.alive

@@ -68,6 +68,17 @@ async def test_a_failing_subtree_is_restarted_as_a_whole_and_its_boot_failing_th
     assert diary.begins("b") == [0, 2, 4, 6]
 
 
+async def test_a_restarted_supervisor_counts_its_restarts_anew(autojump_clock: Clock) -> None:
+    b = Scripted("b", Diary(), [Script(up=1)] * 4 + [Script()])
+    sub = Supervisor("sub", [b.child()], intensity=1, backoff=STEADY)
+    root = Supervisor("root", [nested(sub)], backoff=STEADY)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(root.run)
+        await trio.sleep(20)
+        root.request_stop()
+    assert b.diary.begins("b") == [0, 2, 4, 6, 9]  # sub failed at 3 and at 7
+
+
 async def test_a_boot_failing_deep_down_comes_out_with_all_its_causes(autojump_clock: Clock) -> None:
     sub = Supervisor("sub", [Scripted("a", Diary(), [Script(start_ends="crash")]).child()])
     with pytest.raises(BootFailed) as caught:
@@ -209,6 +220,54 @@ async def test_a_child_in_backoff_or_not_yet_begun_can_be_removed(autojump_clock
     assert diary.who("begin") == ["a", "slow", "e"]
     await root.remove("e")
     assert root.snapshot().children == ()
+
+
+@pytest.mark.parametrize("strategy", ["one_for_one", "rest_for_one", "one_for_all"])
+async def test_removing_the_child_that_hangs_in_its_start_lets_the_boot_go_on(
+    autojump_clock: Clock, strategy: Strategy
+) -> None:
+    diary = Diary()
+    hanging = Scripted("hanging", diary, [Script(start=FOREVER)]).child(start_timeout=1000)
+    for after in ([], [Scripted("c", diary).child()]):
+        root = Supervisor("root", [Scripted("a", diary).child(), hanging, *after], strategy=strategy)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(root.run)
+            await trio.sleep(1)
+            await root.remove("hanging")
+            await trio.sleep(1)
+            assert root.snapshot().state == "running"
+            assert set(states(root.snapshot()).values()) == {"running"}
+            root.request_stop()
+
+
+async def test_a_child_that_the_stop_has_passed_already_can_be_removed(autojump_clock: Clock) -> None:
+    diary = Diary()
+    root = Supervisor("root", [Scripted("slow", diary, [Script(cleanup=10)]).child(), Scripted("b", diary).child()])
+    async with trio.open_nursery() as nursery:
+        await nursery.start(root.run)
+        root.request_stop()
+        await trio.sleep(1)
+        with trio.fail_after(1):
+            await root.remove("b")
+        assert states(root.snapshot()) == {"slow": "stopping"}
+
+
+async def test_a_crash_of_a_child_that_is_being_removed_counts_nothing(autojump_clock: Clock) -> None:
+    for _ in range(20):  # which of the two comes first is Trio's choice
+        crash = trio.Event()
+
+        async def run(*, task_status: trio.TaskStatus[None], crash: trio.Event = crash) -> None:
+            task_status.started()
+            await crash.wait()
+            raise Boom
+
+        root = Supervisor("root", [Child("a", run)], intensity=0)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(root.run)
+            crash.set()
+            await root.remove("a")
+            assert root.snapshot().children == ()
+            root.request_stop()
 
 
 async def test_a_child_can_remove_itself(autojump_clock: Clock) -> None:

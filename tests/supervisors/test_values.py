@@ -4,7 +4,7 @@ import pytest
 import trio
 
 from supervisors import Backoff, describe, unwrap
-from supervisors.backoff import RestartWindow
+from supervisors.backoff import Recovery, RestartWindow
 from tests.supervisors.lab import Boom
 
 
@@ -85,3 +85,27 @@ def test_a_restart_exactly_as_old_as_the_period_no_longer_counts() -> None:
     assert [window.add(now) for now in (0, 1, 10, 10.5, 11, 20.5)] == [True, True, True, False, False, True]
     window.clear()
     assert [window.add(now) for now in (21, 22, 23)] == [True, True, False]
+
+
+def test_too_many_restarts_are_the_supervisors_affair_without_parking() -> None:
+    recovery = Recovery(Backoff(first=1, factor=2, jitter=0), None, RestartWindow(2, 1000))
+    assert [recovery.after_crash(0, now) for now in (1, 2, 3)] == [1, 2, None]
+    assert not recovery.is_parked()
+
+
+def test_parking_has_delays_of_its_own_and_ends_as_if_nothing_had_been() -> None:
+    backoff = Backoff(first=1, factor=2, jitter=0, reset_after=20)
+    park = Backoff(first=10, factor=2, max=40, jitter=0, reset_after=50)
+    recovery = Recovery(backoff, park, RestartWindow(2, 1000))
+    assert [recovery.after_crash(0, now) for now in (1, 2)] == [1, 2]
+    assert not recovery.is_parked()
+    assert [recovery.after_crash(30 if now == 3 else 0, now) for now in (3, 4, 5, 6)] == [10, 20, 40, 40]
+    assert recovery.is_parked()
+    assert recovery.is_parked(49)
+    assert not recovery.is_parked(50)
+    assert [recovery.after_crash(50, 7), recovery.after_crash(0, 8)] == [1, 2]
+    assert not recovery.is_parked()
+    assert recovery.after_crash(0, 9) == 10
+    recovery.release()
+    assert not recovery.is_parked()
+    assert recovery.after_crash(0, 10) == 1

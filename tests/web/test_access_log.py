@@ -20,9 +20,7 @@ def info(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "photochanger.access")
 
 
-async def test_one_line_per_request(
-    house: House, caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
-) -> None:
+async def test_one_line_per_request(house: House, caplog: pytest.LogCaptureFixture, autojump_clock: MockClock) -> None:
     holding = Holding()
     await house.serve(holding.app)
     client = await house.connect()

@@ -11,6 +11,7 @@ from photochanger.web.asgi import STARTED_AT
 from tests.web.client import get, post
 from tests.web.conftest import House
 
+
 def clock_app(held: float = 0.0) -> QuartTrio:
     app = create_app()
 

@@ -179,7 +179,7 @@ async def test_an_exception_of_a_connection_ends_only_that_one(
     def explode(*args: object) -> None:
         raise RuntimeError("a bug in the protocol")
 
-    server = await house.serve(Holding().app)
+    await house.serve(Holding().app)
     survivor = await house.connect()
     assert (await survivor.ask(get("/hi"))).body == b"hi"
     client = await house.connect()
@@ -188,9 +188,7 @@ async def test_an_exception_of_a_connection_ends_only_that_one(
         await client.send(get("/hi"))
         await client.closed()
         await client.stream.aclose()
-        with trio.fail_after(20):
-            while server.connections > 1:
-                await trio.sleep(0.01)
+        await house.idle(besides=1)
     assert "a connection failed" in caplog.text
     assert (await survivor.ask(get("/hi"))).body == b"hi"
     assert (await (await house.connect()).ask(get("/hi"))).body == b"hi"
@@ -198,7 +196,7 @@ async def test_an_exception_of_a_connection_ends_only_that_one(
 
 async def test_connections_over_the_limit_are_told_429(house: House) -> None:
     holding = Holding()
-    server = await house.serve(holding.app, Limits(connections=3))
+    await house.serve(holding.app, Limits(connections=3))
     held = [await house.connect() for _ in range(3)]
     for client in held:
         assert (await client.ask(get("/hi"))).body == b"hi"
@@ -209,9 +207,7 @@ async def test_connections_over_the_limit_are_told_429(house: House) -> None:
     assert answer.headers["retry-after"] == "1"
     assert await extra.closed() == b""
     held[0].close()
-    with trio.fail_after(20):
-        while server.connections == 3:
-            await trio.sleep(0.01)
+    await house.idle(besides=2)
     assert (await (await house.connect()).ask(get("/hi"))).body == b"hi"
 
 

@@ -2,8 +2,8 @@
 
 import os
 import socket
-import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -110,13 +110,14 @@ async def test_socket_activation() -> None:
         port = inherited.getsockname()[1]
         client = Client(await trio.open_tcp_stream("127.0.0.1", port))  # before anybody serves it
         await client.send(get("/hi"))
+        descriptor = inherited.fileno()
         async with trio.open_nursery() as nursery:
-            descriptor = inherited.fileno()
-            command = [sys.executable, "-c", CHILD, str(descriptor)]
-            root = Path(__file__).parents[2]
-            await nursery.start(
-                lambda task_status: trio.run_process(
-                    command, pass_fds=[descriptor], cwd=root, stderr=subprocess.STDOUT, task_status=task_status
+            nursery.start_soon(
+                partial(
+                    trio.run_process,
+                    [sys.executable, "-c", CHILD, str(descriptor)],
+                    pass_fds=[descriptor],
+                    cwd=Path(__file__).parents[2],
                 )
             )
             assert (await client.answer()).body == b"inherited"

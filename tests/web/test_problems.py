@@ -70,7 +70,14 @@ async def test_every_reason_has_its_status_and_sentence(house: House, reason: Re
 
 @pytest.mark.parametrize(
     ("header", "language"),
-    [("", "en"), ("ru-RU,ru;q=0.9,en;q=0.8", "ru"), ("de", "en"), ("en-GB, ru;q=0.5", "en"), ("de, ru;q=0", "en"), ("*;q=x,,;", "en")],
+    [
+        ("", "en"),
+        ("ru-RU,ru;q=0.9,en;q=0.8", "ru"),
+        ("de", "en"),
+        ("en-GB, ru;q=0.5", "en"),
+        ("de, ru;q=0", "en"),
+        ("*;q=x,,;", "en"),
+    ],
 )
 async def test_language(house: House, header: str, language: str) -> None:
     await house.serve(create_app())

@@ -33,7 +33,7 @@ async def test_held_requests_finish(house: House, autojump_clock: MockClock) -> 
     await trio.sleep(1)
     server.request_stop()
     await trio.sleep(55)
-    with pytest.raises(OSError, match="."):
+    with pytest.raises(OSError, match="failed"):
         await trio.open_tcp_stream("127.0.0.1", server.port)
     holding.release.set()
     for client in clients:
@@ -166,7 +166,7 @@ async def test_cancelling_leaves_nothing(autojump_clock: MockClock) -> None:
         with suppress(trio.BrokenResourceError):
             assert await client.closed() == b""
         client.close()
-    with pytest.raises(OSError, match="."):
+    with pytest.raises(OSError, match="failed"):
         await trio.open_tcp_stream("127.0.0.1", server.port)
 
 

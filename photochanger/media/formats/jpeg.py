@@ -99,8 +99,6 @@ class _Walk:
                 self.pieces.append(FileSlice(found, 2))
                 return
             (length,) = struct.unpack(">H", self.source.read(found + 2, 2))
-            if marker in _ALL_FRAMES:
-                raise damaged("The JPEG has two frame headers.")
             at = self._segment(found, marker, length)
 
     def _segment(self, at: int, marker: int, length: int) -> int:
