@@ -13,6 +13,7 @@ root                 one_for_one, started in this order, stopped backwards
 import logging
 import signal
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 
 import trio
@@ -55,6 +56,7 @@ class House:
     def __init__(self, config: Config, db: Db, *, on_progress: Callable[[str], None] = log.info) -> None:
         self.config = config
         self.draining = False
+        self.ready = trio.Event()
         self.ended = trio.Event()
         self._drain = trio.Event()
         self._patience = trio.CancelScope()
@@ -147,10 +149,12 @@ class House:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._drain_then_stop)
             try:
-                await self.root.run(task_status=task_status)
+                await self.root.run(task_status=_Ready(self.ready, task_status))
             finally:
                 self.ended.set()
             nursery.cancel_scope.cancel()
+        if not self.ready.is_set():
+            task_status.started()  # told to stop while it was starting: that is an end, not a failure
 
     def begin_drain(self) -> None:
         """Take no new photos, finish those that are held, then stop. Synchronous; a second call changes nothing."""
@@ -176,6 +180,18 @@ class House:
             with trio.move_on_after(DRAIN_MARGIN):
                 await self.lanes.wait_idle()
         self.root.request_stop()
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """Passes "started" on and remembers it."""
+
+    event: trio.Event
+    task_status: trio.TaskStatus[None]
+
+    def started(self, value: object = None) -> None:
+        self.event.set()
+        self.task_status.started()
 
 
 async def serve(

@@ -148,7 +148,9 @@ class RestartGroup:
                 if restart != "temporary":
                     life.enter("waiting")
             case Crashed(error) if not life.up_once:
-                log.error("%s did not start: %s", life.child.name, describe(error), exc_info=error)
+                # A failed boot is raised, cause and all, to whoever runs the tree: it needs no traceback here.
+                told = error if life.added else None
+                log.error("%s did not start: %s", life.child.name, describe(error), exc_info=told)
                 if life.added:
                     life.leaving = True
                 else:

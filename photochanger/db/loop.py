@@ -2,11 +2,15 @@
 
 import asyncio
 import logging
+import warnings
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-import trio_asyncio
+# It subclasses asyncio's child watchers, which Python 3.12 and 3.13 announce as deprecated; we use none of them.
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import trio_asyncio
 
 log = logging.getLogger(__name__)
 

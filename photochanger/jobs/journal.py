@@ -31,6 +31,11 @@ class Journal:
             raise StorageUnavailable(f"the journal cannot be written: {error.strerror}") from error
         self._arrived.set()
 
+    @property
+    def has_news(self) -> bool:
+        """Something was appended since `entries` was last called."""
+        return self._arrived.is_set()
+
     async def entries(self) -> list[Path]:
         """All entries, oldest first."""
         self._arrived = trio.Event()

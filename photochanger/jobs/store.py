@@ -1,6 +1,7 @@
 """Writing a photo's rows: into PostgreSQL when it answers at once, into the journal when it does not."""
 
 import logging
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -48,6 +49,11 @@ SELECT count(*) FROM written
 """
 
 
+# Classes of PostgreSQL's error codes that speak of the server's present state (read-only, deadlock, disk full,
+# locked, stopping, I/O error) and not of what was to be written.
+_PASSING: Final = ("25", "40", "53", "55", "57", "58")
+
+
 class JobStore:
     """Where jobs write their rows. `patience` (seconds) is how long a photo waits for PostgreSQL.
 
@@ -60,6 +66,7 @@ class JobStore:
         self._journal = journal
         self._patience = patience
         self._suspect = False
+        self._appending = 0
 
     async def save(self, change: Change) -> None:
         """Make `change` durable, in PostgreSQL or else in the journal.
@@ -78,7 +85,11 @@ class JobStore:
             except Exception:
                 log.exception("PostgreSQL refused the rows of job %s; they go to the journal", change.job.id)
             self._suspect = True
-        await self._journal.append(msgspec.json.encode(params))
+        self._appending += 1
+        try:
+            await self._journal.append(msgspec.json.encode(params))
+        finally:
+            self._appending -= 1
 
     async def replay(self) -> int:
         """Write what the journal holds into PostgreSQL, oldest first; the number of entries written.
@@ -86,21 +97,28 @@ class JobStore:
         Raises DatabaseUnavailable when PostgreSQL still cannot be asked; what is left stays in the journal.
         """
         written = 0
-        for entry in await self._journal.entries():
-            try:
-                params = msgspec.json.decode(await self._journal.read(entry))
-                await self._db.fetchval(_WRITE, *params, settling=True)
-            except DatabaseUnavailable:
-                raise
-            except Exception:
-                # One entry that can never be written must not hold up the others, nor be thrown away.
-                log.exception("journal entry %s cannot be written; it is kept under rejected/", entry.name)
-                await self._journal.reject(entry)
-                continue
-            await self._journal.remove(entry)
-            written += 1
+        while entries := await self._journal.entries():
+            for entry in entries:
+                written += await self._replay(entry)
+        # As long as an older change of a job is in the journal, or on its way there, no newer one may pass it.
         self._suspect = False
         return written
+
+    async def _replay(self, entry: Path) -> bool:
+        try:
+            params = msgspec.json.decode(await self._journal.read(entry))
+            await self._db.fetchval(_WRITE, *params, settling=True)
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:
+            if str(getattr(error, "sqlstate", None)).startswith(_PASSING):
+                raise DatabaseUnavailable(f"PostgreSQL takes no rows now ({type(error).__name__})") from error
+            # One entry that can never be written must not hold up the others, nor be thrown away.
+            log.exception("journal entry %s cannot be written; it is kept under rejected/", entry.name)
+            await self._journal.reject(entry)
+            return False
+        await self._journal.remove(entry)
+        return True
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Replay once at the start, then again whenever entries have come in. A child of the tree."""

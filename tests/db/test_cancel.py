@@ -28,20 +28,20 @@ async def test_storm_on_sleeping_statements(db: Db) -> None:
 
 
 async def test_storm_on_acquiring(db: Db) -> None:
-    """Many more users than connections, each giving up at a moment of its own."""
+    """Many more users than connections, nine in ten giving up at a moment of their own."""
     finished = 0
 
     async def user(seed: int) -> None:
         nonlocal finished
         rng = random.Random(seed)
-        with trio.move_on_after(rng.uniform(0, 0.15)):
+        with trio.move_on_after(rng.uniform(0, 0.15) if seed % 10 else HANG_GUARD):
             await db.fetchval("SELECT pg_sleep($1)", rng.uniform(0, 0.02))
             finished += 1
 
     async with trio.open_nursery() as nursery:
         for seed in range(STORM):
             nursery.start_soon(user, seed)
-    assert finished, "nobody got through, so nothing was tested"
+    assert STORM / 10 <= finished < STORM, "either nobody gave up or somebody did not get through"
     await at_rest(db)
     assert await db.fetchval("SELECT 1") == 1
 
@@ -55,7 +55,7 @@ async def test_storm_on_transactions(db: Db) -> None:
     async def user(number: int) -> None:
         rng = random.Random(number)
         unknown.add(number)
-        with trio.move_on_after(rng.uniform(0, 0.25)):
+        with trio.move_on_after(rng.uniform(0, 0.25) if number % 10 else HANG_GUARD):
             async with db.transaction() as transaction:
                 await transaction.execute("INSERT INTO t VALUES ($1)", number)
                 await transaction.execute("UPDATE slot SET permits = 2 WHERE id = 'slot-001'")  # all want this row
@@ -67,10 +67,9 @@ async def test_storm_on_transactions(db: Db) -> None:
             nursery.start_soon(user, number)
     await at_rest(db)
     there = {row["a"] for row in await db.fetch("SELECT a FROM t")}
-    assert committed
+    assert STORM / 10 <= len(committed) < STORM
     # A cancellation that falls into COMMIT may find it done: then the row is there, whole.
     assert committed <= there <= unknown
-    assert len(there - committed) <= 10
     assert await db.execute("UPDATE slot SET permits = 2", timeout=5) == "UPDATE 15"
     await count_becomes(db, 0, "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'")
 

@@ -130,7 +130,7 @@ async def test_ordinary_users_never_take_the_reserved_connections(db: Db) -> Non
 async def test_an_operation_is_bounded(db: Db) -> None:
     with pytest.raises(DatabaseUnavailable, match=r"no answer within 0\.1 s"):
         await db.execute("SELECT pg_sleep(60)", timeout=0.1)
-    async with db.transaction(timeout=1) as transaction:
+    async with db.transaction(timeout=2) as transaction:
         with pytest.raises(DatabaseUnavailable):
             await transaction.execute("SELECT pg_sleep(60)")
         with pytest.raises(asyncpg.InFailedSQLTransactionError):

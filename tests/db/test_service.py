@@ -25,13 +25,19 @@ from tests.db.rest import HANG_GUARD, server_connections
 
 @asynccontextmanager
 async def running(
-    folder: Path, *, url: str | None = None, schema: str = "public"
+    folder: Path, *, url: str | None = None, schema: str = "public", ping_timeout: float = 5.0
 ) -> AsyncIterator[tuple[Db, DatabaseService]]:
     """A started service for the block."""
     async with open_loop() as loop:
         db = Db(loop)
         service = DatabaseService(
-            db, url=url, schema=schema, embedded_folder=folder, ping_every=0.2, ping_timeout=0.5, embedded_settings=FAST
+            db,
+            url=url,
+            schema=schema,
+            embedded_folder=folder,
+            ping_every=0.2,
+            ping_timeout=ping_timeout,
+            embedded_settings=FAST,
         )
         async with trio.open_nursery() as nursery:
             await nursery.start(service.run)
@@ -94,7 +100,7 @@ async def test_the_embedded_server_is_killed(made: Path) -> None:
 
 
 async def test_the_server_freezes_and_thaws(folder: Path, server: Server) -> None:
-    async with running(folder / "unused", url=server.url) as (db, _service):
+    async with running(folder / "unused", url=server.url, ping_timeout=0.5) as (db, _service):
         server.signal_all(signal.SIGSTOP)
         with trio.fail_after(HANG_GUARD), pytest.raises(DatabaseUnavailable):
             await db.fetchval("SELECT 1")  # told by the watch, long before the operation's own 30 s

@@ -11,7 +11,7 @@ import trio_asyncio
 
 from photochanger.demo.dslr import Shot
 from tests.lab.house import running_simulator
-from tests.lab.process import ROOT, environment, running_service
+from tests.lab.process import ROOT, environment, process, running_service
 
 
 async def fetch(url: str, statement: str) -> list[tuple[object, ...]]:
@@ -158,3 +158,16 @@ def test_migrate_brings_an_empty_database_up_to_date(tmp_path: Path, empty_postg
     for _ in range(2):
         done = run(tmp_path, "migrate", DATABASE_URL=empty_postgres_url)
         assert (done.returncode, done.stdout) == (0, "The database is up to date.\n"), done.stderr
+
+
+async def test_a_signal_while_it_starts_is_an_end_and_no_failure(tmp_path: Path, postgres_url: str) -> None:
+    env = environment(tmp_path, PORT=0, DATABASE_URL=postgres_url, LOG_LEVEL="INFO")
+    log = tmp_path / "service.log"
+    async with process(["serve"], env, log) as service:
+        with trio.fail_after(60):
+            while "connected to" not in log.read_text():
+                await trio.sleep(0.005)
+        service.send_signal(signal.SIGTERM)
+        with trio.fail_after(30):
+            assert await service.wait() == 0, log.read_text()
+    assert "Traceback" not in log.read_text()

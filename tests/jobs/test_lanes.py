@@ -10,7 +10,7 @@ from photochanger.domain.reasons import Reason
 from photochanger.domain.slot import Slot
 from photochanger.errors import Refusal
 from photochanger.jobs.lanes import Lanes
-from supervisors import Request
+from supervisors import Admission, Request
 
 
 class Work:
@@ -121,6 +121,47 @@ async def test_more_permits_let_those_who_wait_start(lanes: Lanes) -> None:
     await lanes.update([slot(permits=1)])
     gate.set()
     await lanes.wait_idle()
+
+
+async def test_more_chairs_let_more_photos_wait(lanes: Lanes) -> None:
+    gate = trio.Event()
+    for _ in range(5):
+        lanes.submit(Work(slot(), gate.wait), 100.0)
+    await lanes.update([slot(mailbox=4)])
+    lanes.submit(Work(slot(), gate.wait), 100.0)
+    assert lanes.statistics()["slot-001"] == (2, 4)
+    gate.set()
+    await lanes.wait_idle()
+
+
+async def test_who_waits_in_a_lane_that_is_parked_hears_at_once(
+    lanes: Lanes, monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    gate = trio.Event()
+    told: list[Reason] = []
+
+    class Waiting(Work):
+        async def run(self, place: Request) -> None:
+            try:
+                await super().run(place)
+            except Refusal as refusal:
+                told.append(refusal.reason)
+
+    works = [Waiting(slot(), gate.wait) for _ in range(4)]
+    for work in works:
+        lanes.submit(work, 1000.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(Admission, "_hand_out", lambda self: fail())
+        lanes.supervisor.request_restart("slot-001")
+        await trio.sleep(4)
+    assert told == [Reason.INTERNAL_ERROR] * 2
+    assert [work.started for work in works] == [True, True, False, False]
+    gate.set()
+    await lanes.wait_idle()
+
+
+def fail() -> None:
+    raise RuntimeError("a bug in the lane")
 
 
 async def test_before_the_start_and_after_the_end_photos_are_refused(nursery: trio.Nursery) -> None:

@@ -15,6 +15,7 @@ from photochanger.domain.job import JobStatus, ReplyKind
 from photochanger.domain.outcome import AttemptOutcome, Usage, Verdict
 from photochanger.domain.reasons import Reason
 from photochanger.domain.records import AttemptRow, Change, JobRow, MediaRow, ResultRow
+from photochanger.errors import DatabaseUnavailable
 from photochanger.jobs.journal import Journal
 from photochanger.jobs.store import JobStore
 
@@ -147,6 +148,53 @@ async def test_an_entry_that_can_never_be_written_does_not_hold_up_the_others(
     assert await store.replay() == 1
     assert await db.fetchval("SELECT count(*) FROM job") == 1
     assert len(list((tmp_path / "journal" / "rejected").iterdir())) == 2
+
+
+async def test_a_newer_change_never_passes_an_older_one_in_the_journal(
+    db: Db, store: JobStore, journal: Journal, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = job_row()
+    done = finished(job, attempt_row(job))
+    entries = journal.entries
+    looked = 0
+
+    async def entries_before_another_comes() -> list[Path]:
+        nonlocal looked
+        found = await entries()
+        looked += 1
+        if looked <= 2:  # once with others in the journal, once when it was empty
+            await store.save(Change(replace(done.job, reply_status=200 + looked)))
+        return found
+
+    db.disconnect("gone for this test")
+    await store.save(done)
+    await db.connect(Target.of(postgres_url))
+    monkeypatch.setattr(journal, "entries", entries_before_another_comes)
+    while not await store.replay():
+        pass
+    await store.save(Change(replace(done.job, reply_status=504)))
+    while await store.replay():
+        pass
+    assert looked > 2
+    assert await db.fetchval("SELECT reply_status FROM job") == 504
+
+
+async def test_what_passes_rejects_no_entry(db: Db, store: JobStore, journal: Journal, postgres_url: str) -> None:
+    await journal.append(msgspec.json.encode(Change(job_row()).as_params()))
+    database = await db.fetchval("SELECT current_database()")
+    await db.execute(f"ALTER DATABASE {database} SET default_transaction_read_only = on")
+    db.disconnect("connect anew")
+    await db.connect(Target.of(postgres_url))
+    with pytest.raises(DatabaseUnavailable):
+        await store.replay()
+    assert len(await journal.entries()) == 1
+    async with db.transaction() as transaction:
+        await transaction.execute("SET TRANSACTION READ WRITE")
+        await transaction.execute(f"ALTER DATABASE {database} RESET default_transaction_read_only")
+    db.disconnect("connect anew")
+    await db.connect(Target.of(postgres_url))
+    assert await store.replay() == 1
+    assert await db.fetchval("SELECT count(*) FROM job") == 1
 
 
 async def test_a_slow_database_costs_one_photo_its_patience_and_the_next_ones_nothing(db: Db, journal: Journal) -> None:

@@ -67,17 +67,17 @@ async def running_service(var: Path, **settings: object) -> AsyncIterator[Servic
     """`photochanger serve`, ready for photos; killed at the end if it still runs."""
     port = free_port()
     env = environment(var, PORT=port, INGEST_PASSWORD=PASSWORD, T_SYNC_RESPONSE=10, **settings)
-    async with _process(["serve"], env, var / "service.log") as process:
-        service = Service(process, f"http://127.0.0.1:{port}", var / "service.log")
+    async with process(["serve"], env, var / "service.log") as child:
+        service = Service(child, f"http://127.0.0.1:{port}", var / "service.log")
         with trio.fail_after(60):
             while not await _is_ready(service):
-                assert process.poll() is None, service.log.read_text()
+                assert child.poll() is None, service.log.read_text()
                 await trio.sleep(0.05)
         yield service
 
 
 @asynccontextmanager
-async def _process(arguments: list[str], env: Mapping[str, str], log: Path) -> AsyncIterator[trio.Process]:
+async def process(arguments: list[str], env: Mapping[str, str], log: Path) -> AsyncIterator[trio.Process]:
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "photochanger", *arguments]
     with log.open("ab") as output:
@@ -85,12 +85,12 @@ async def _process(arguments: list[str], env: Mapping[str, str], log: Path) -> A
             run = partial(
                 trio.run_process, command, cwd=ROOT, env=env, stdout=output, stderr=subprocess.STDOUT, check=False
             )
-            process: trio.Process = await nursery.start(run)
+            child: trio.Process = await nursery.start(run)
             try:
-                yield process
+                yield child
             finally:
-                if process.poll() is None:
-                    process.kill()
+                if child.poll() is None:
+                    child.kill()
 
 
 async def _is_ready(service: Service) -> bool:

@@ -27,7 +27,7 @@ def _quiet() -> Iterator[None]:
 
 
 def orders(test: Callable[..., None]) -> Callable[..., None]:
-    return settings(max_examples=4, deadline=None)(given(shuffle=st.random_module())(test))
+    return settings(max_examples=3, deadline=None)(given(shuffle=st.random_module())(test))
 
 
 def until_undisturbed(run: Callable[[int], bool], at_least: int) -> None:
