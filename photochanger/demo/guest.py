@@ -4,7 +4,7 @@ from pathlib import Path
 
 from photochanger.media.vips import Image
 
-WIDTH, HEIGHT = 1600, 2400
+WIDTH, HEIGHT = 1200, 1800
 _GINT = 24  # GObject's number for a whole-number field
 
 

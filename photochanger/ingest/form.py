@@ -83,10 +83,10 @@ class Form:
         """The password field, once it has come whole."""
         return self.fields.get(PASSWORD_FIELD)
 
-    def write(self, data: bytes | bytearray) -> None:
+    def write(self, data: bytes) -> None:
         """Parse the next bytes."""
         try:
-            self._parser.write(bytes(data))
+            self._parser.write(data)
         except FormParserError:
             raise Refusal(Reason.INVALID_REQUEST, "The form is broken.") from None
 

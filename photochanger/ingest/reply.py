@@ -6,14 +6,14 @@ from quart import Request, Response, jsonify
 
 from photochanger.errors import Refusal
 from photochanger.jobs.reply import ErrorReply, PictureReply, Reply
-from photochanger.web.files import send_file
+from photochanger.web.files import stream_file
 
 
 async def respond(reply: Reply, job_id: UUID, request: Request) -> Response:
     """The HTTP response for `reply`. Raises Refusal when it is not a picture."""
     if isinstance(reply, ErrorReply):
         raise Refusal(reply.reason, retry_after=reply.retry_after, job_id=job_id)
-    response = describe(reply, job_id) if wants_json(request) else await picture(reply, request)
+    response = describe(reply, job_id) if wants_json(request) else await picture(reply)
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Job-Id"] = str(job_id)
     response.headers["X-PhotoChanger-Result"] = reply.kind.value
@@ -27,11 +27,11 @@ def wants_json(request: Request) -> bool:
     return best == "application/json"
 
 
-async def picture(reply: PictureReply, request: Request) -> Response:
+async def picture(reply: PictureReply) -> Response:
     """The picture itself, with its exact length: what booth programs expect."""
     if reply.data is not None:
         return Response(reply.data, mimetype=reply.mime)
-    return await send_file(reply.path, mime=reply.mime, etag=None, request=request)
+    return await stream_file(reply.path, mime=reply.mime, size=reply.size)
 
 
 def describe(reply: PictureReply, job_id: UUID) -> Response:

@@ -91,7 +91,7 @@ class Ingest:
                 raise Refusal(Reason.INVALID_CREDENTIALS)
 
         try:
-            with self.workshop.metrics.stage("receive"):
+            with self.workshop.metrics.stage("receive"), self.workshop.activity.working():
                 return await receive(
                     request.body,
                     reception,

@@ -49,13 +49,13 @@ class Reception:
             self._spool = SpoolFile(self._folder / "payload")
         self._spool.write(data)
 
-    def feed(self, batch: bytearray) -> None:
+    def feed(self, batch: list[bytes]) -> None:
         """Parse the next bytes. Raises Refusal, StorageUnavailable."""
-        self._form.write(batch)
+        self._form.write(b"".join(batch))
 
-    def end(self, batch: bytearray) -> None:
+    def end(self, batch: list[bytes]) -> None:
         """Parse the last bytes and check that the form is whole. Raises Refusal, StorageUnavailable."""
-        self._form.write(batch)
+        self.feed(batch)
         self._form.finish()
 
     def look(self) -> Upload:
@@ -77,7 +77,7 @@ class Reception:
             probe=found,
         )
 
-    def end_and_look(self, batch: bytearray) -> Upload:
+    def end_and_look(self, batch: list[bytes]) -> Upload:
         """Both, in one go."""
         self.end(batch)
         return self.look()
@@ -111,13 +111,15 @@ async def receive(
     photo is still on its way; without one it is asked about None, before anyone looks at the picture.
     Raises Refusal; `upload_timeout` when `deadline` (of Trio's clock) passes.
     """
-    batch = bytearray()
+    batch: list[bytes] = []
+    size = 0
     authorized = False
     with trio.move_on_at(deadline):
         async for chunk in body:
-            batch += chunk
-            if len(batch) >= BATCH:
-                taken, batch = batch, bytearray()
+            batch.append(chunk)
+            size += len(chunk)
+            if size >= BATCH:
+                taken, batch, size = batch, [], 0
                 await trio.to_thread.run_sync(reception.feed, taken, limiter=threads)
                 if not authorized and reception.password is not None:
                     await authorize(reception.password)

@@ -77,7 +77,7 @@ class Attempt:
         """The picture counts only when it decodes whole. Raises PictureError when it does not."""
         if outcome.picture is None:
             return None
-        with self._workshop.metrics.stage("verify"):
+        with self._workshop.metrics.stage("verify"), self._workshop.activity.working():
             return await self._workshop.pictures.run(
                 Priority.VERIFY,
                 partial(

@@ -110,7 +110,8 @@ class Job:
             settlement = Settlement(JobStatus.FAILED, Reason.INTERNAL_ERROR)
         finally:
             place.withdraw()
-            with trio.CancelScope(deadline=trio.current_time() + SETTLE_BOUND, shield=True):
+            bound = trio.current_time() + SETTLE_BOUND
+            with trio.CancelScope(deadline=bound, shield=True), self._workshop.activity.working():
                 await self._finish(settlement)
 
     def cancel(self) -> None:
@@ -118,20 +119,21 @@ class Job:
         self._scope.cancel()
 
     async def tidy(self) -> None:
-        """After the reply: the preview, which nobody waits for, and the end of the temp folder."""
+        """After the reply: the preview, which nobody waits for, and the end of the temp folder.
+
+        Previews wait for a quiet moment. Some may; under a long rush the rest is made when first looked at.
+        """
+        activity = self._workshop.activity
         try:
-            if self._picture is not None and self._kept is not None and self._has_time_for_preview():
+            if self._picture is not None and self._kept is not None and activity.waiting < PREVIEWS_WAITING:
                 preview = self._upload.folder / "preview"
-                await self._workshop.pictures.run(Priority.PREVIEW, write_preview, self._picture.preview, preview)
-                await self._workshop.media.keep_preview(preview, self._kept.path)
+                async with activity.spare_time():
+                    await self._workshop.pictures.run(Priority.PREVIEW, write_preview, self._picture.preview, preview)
+                    await self._workshop.media.keep_preview(preview, self._kept.path)
         except StorageUnavailable:
             log.exception("the preview of job %s was not written", self.id)
         finally:
             await self._workshop.media.remove_temp(self.slot.id, str(self.id))
-
-    def _has_time_for_preview(self) -> bool:
-        """Under load previews wait for photos; a few of them may, the rest is made when first looked at."""
-        return self._workshop.pictures.state().queued[Priority.PREVIEW] < PREVIEWS_WAITING
 
     async def _work(self, place: Request) -> Settlement:
         if not place.granted:
@@ -155,7 +157,7 @@ class Job:
         if photo := as_it_came(upload.path, upload.probe, longest_side=self.slot.longest_side):
             return photo
         try:
-            with self._workshop.metrics.stage("prepare"):
+            with self._workshop.metrics.stage("prepare"), self._workshop.activity.working():
                 return await self._workshop.pictures.run(
                     Priority.NORMALISE,
                     partial(

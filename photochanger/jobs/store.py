@@ -101,7 +101,7 @@ class JobStore:
             for entry in entries:
                 written += await self._replay(entry)
         # As long as an older change of a job is in the journal, or on its way there, no newer one may pass it.
-        self._suspect = False
+        self._suspect = self._journal.has_news or self._appending > 0
         return written
 
     async def _replay(self, entry: Path) -> bool:

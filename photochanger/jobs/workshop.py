@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from photochanger.jobs.activity import Activity
 from photochanger.jobs.store import JobStore
 from photochanger.media.store import MediaStore
 from photochanger.media.threads import PictureThreads
@@ -20,6 +21,7 @@ class Workshop:
     pictures: PictureThreads
     groups: Mapping[str, ProviderGroup]
     metrics: Metrics
+    activity: Activity
     result_ttl: timedelta
     max_pixels: int
 

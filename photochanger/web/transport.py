@@ -22,7 +22,7 @@ READ_SIZE = 128 * 1024
 """Bytes of a body per read. Hypercorn's 64 KiB cost half as much CPU again; with 256 KiB and many uploads at once
 the event loop lags twice as much."""
 
-SEND_SIZE = 64 * 1024
+SEND_SIZE = 256 * 1024
 """Bytes that a client has `send_timeout` to take."""
 
 STOP_LINGER = 1.0

@@ -15,12 +15,15 @@ from photochanger.demo.dslr import Connection, build_form, shoot, text_fields
 from photochanger.demo.dslr.client import Shot
 from photochanger.demo.dslr.connection import Origin
 from photochanger.demo.dslr.options import Options
+from tests.house.shared import until
 from tests.lab import pictures
 from tests.lab.house import PASSWORD, Lab
 from tests.web.client import Client, chunk, chunked, get, post
 
 BOUNDARY = "------------050208030904010200070605"
 CONTENT_TYPE = f"multipart/form-data; boundary={BOUNDARY}"
+START = f"--{BOUNDARY}\r\n".encode()
+END = f"--{BOUNDARY}--\r\n".encode()
 WRONG = "wrong-Пароль-13"
 
 Data = bytes | Callable[[], bytes]
@@ -49,13 +52,13 @@ def booth(
     photo: Data | None = None, *, slot: str = "slot-001", password: str | None = PASSWORD, **options: Any
 ) -> Send:
     """The booth's imitation, with `Options`; then one more request on the same connection, where it still lives."""
+    # Patient, so that a refusal finds the body unsent on a slow machine, too.
+    how = Options(**{"expect_wait": 30.0} | options)
 
     async def send(lab: Lab) -> Heard:
         connection = Connection()
         try:
-            shot = await shoot(
-                lab.url(slot), _data(photo), password=password, options=Options(**options), connection=connection
-            )
+            shot = await shoot(lab.url(slot), _data(photo), password=password, options=how, connection=connection)
             return _heard(shot, await _still_serves(lab, connection))
         finally:
             await connection.cut(hard=False)
@@ -79,9 +82,9 @@ async def _still_serves(lab: Lab, connection: Connection) -> bool:
 # --- byte by byte -----------------------------------------------------------------------------------------------
 
 
-def fields(**extra: str) -> list[tuple[str, str]]:
+def fields(extra: Mapping[str, str] | None = None) -> list[tuple[str, str]]:
     """The booth's text fields, the password among them."""
-    return [*text_fields(1_758_217_512, {}).items(), ("password", PASSWORD), *extra.items()]
+    return [*text_fields(1_758_217_512, {}).items(), ("password", PASSWORD), *(extra or {}).items()]
 
 
 def around(photo: Data | None = None, texts: list[tuple[str, str]] | None = None) -> Callable[[], bytes]:
@@ -101,9 +104,9 @@ def part(name: str, value: bytes, file_name: str | None = None) -> bytes:
     return head.encode() + value + b"\r\n"
 
 
-def parts(*pieces: bytes, end: bytes = b"--" + BOUNDARY.encode() + b"--\r\n") -> bytes:
-    """Parts and the closing boundary, after the password."""
-    return part("password", PASSWORD.encode()) + b"".join(pieces) + end
+def parts(*pieces: bytes) -> bytes:
+    """A form of the password and these parts."""
+    return part("password", PASSWORD.encode()) + b"".join(pieces) + END
 
 
 def wire(
@@ -166,7 +169,7 @@ def gone_while_sending(leave: Leave, *, share: float = 0.5) -> Send:
         request = post("/api/ingest/slot-001", body, f"Content-Type: {CONTENT_TYPE}")
         client = await _connect(lab)
         await client.send(request[: int(len(request) * share)])
-        await _until(lambda: any(path.stat().st_size for path in lab.temp_files()))
+        await until(lambda: any(path.stat().st_size for path in lab.temp_files()))
         _leave(client, leave)
         return Heard()
 
@@ -181,7 +184,7 @@ def gone_while_waiting(leave: Leave | Literal["half-close"]) -> Send:
         before = len(lab.simulator.calls)
         client = await _connect(lab)
         await client.send(post("/api/ingest/slot-001", around()(), f"Content-Type: {CONTENT_TYPE}"))
-        await _until(lambda: len(lab.simulator.calls) > before and bool(lab.simulator.calls[-1].scenario))
+        await until(lambda: len(lab.simulator.calls) > before and bool(lab.simulator.calls[-1].scenario))
         if leave == "half-close":
             await client.stream.send_eof()
             assert await client.closed() == b""
@@ -218,7 +221,7 @@ def half_closed_while_receiving() -> Send:
         try:
             headers = [f"Content-Type: {CONTENT_TYPE}", "Connection: close"]
             await client.send(post("/api/ingest/slot-001", around()(), *headers))
-            await _until(client.stream.socket.is_readable)
+            await until(client.stream.socket.is_readable)
             await client.stream.send_eof()
             answer = await client.answer("POST")
             assert await client.closed() == b""
@@ -244,11 +247,6 @@ async def _connect(lab: Lab, *, narrow: bool = False) -> Client:
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
     await connected.connect(("127.0.0.1", lab.house.server.port))
     return Client(trio.SocketStream(connected))
-
-
-async def _until(condition: Callable[[], bool]) -> None:
-    while not condition():
-        await trio.sleep(0.005)
 
 
 def good() -> bytes:

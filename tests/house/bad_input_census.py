@@ -1,6 +1,5 @@
 """What there is in a house at rest: whatever a request brings along must be gone again afterwards."""
 
-import os
 import socket
 from collections import Counter
 from collections.abc import Iterator
@@ -47,7 +46,7 @@ async def take(lab: Lab) -> Census:
     del tasks[_CONNECTION_TASK]
     return Census(
         tasks,
-        sum(not _leads_to_postgres(int(name)) for name in os.listdir("/dev/fd")),
+        _descriptors(),
         pool.leased if pool else 0,
         frozenset(str(path.relative_to(media)) for path in found if path.is_file()),
         frozenset(str(path) for path in _job_folders(media / "temp")),
@@ -72,13 +71,22 @@ def _is_like(one: Census, other: Census) -> bool:
     return (one.tasks, one.descriptors, one.leased) == (other.tasks, other.descriptors, other.leased)
 
 
+def _descriptors() -> int:
+    return sum(not _leads_to_postgres(int(path.name)) for path in Path("/dev/fd").iterdir())
+
+
 def _leads_to_postgres(descriptor: int) -> bool:
     """The server of the tests listens on a Unix socket only."""
     try:
-        with socket.socket(fileno=os.dup(descriptor)) as ours:
-            return ".s.PGSQL." in str(ours.getpeername())
+        borrowed = socket.socket(fileno=descriptor)
     except OSError:
-        return False  # closed meanwhile, no socket, or not connected
+        return False  # no socket, or closed meanwhile
+    try:
+        return ".s.PGSQL." in str(borrowed.getpeername())
+    except OSError:
+        return False  # not connected
+    finally:
+        borrowed.detach()
 
 
 def _tasks(task: trio.lowlevel.Task | None) -> Iterator[trio.lowlevel.Task]:

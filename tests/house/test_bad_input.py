@@ -57,6 +57,7 @@ def test_bad_input(row: Row, request: pytest.FixtureRequest, caplog: pytest.LogC
 
 async def check(lab: Lab, row: Row) -> None:
     """Send the row, judge the answer, then look at what is left."""
+    lab.simulator.reset()
     before = await bad_input_census.take_at_rest(lab)
     started = trio.current_time()
     heard = await row.send(lab)

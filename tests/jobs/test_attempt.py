@@ -14,6 +14,7 @@ from photochanger.domain.records import AttemptRow
 from photochanger.domain.slot import Slot
 from photochanger.domain.window import Window
 from photochanger.errors import Refusal, StorageUnavailable
+from photochanger.jobs.activity import Activity
 from photochanger.jobs.attempt import Attempt
 from photochanger.jobs.journal import Journal
 from photochanger.jobs.store import JobStore
@@ -49,6 +50,7 @@ def attempt(tmp_path: Path, db: Db, pictures: PictureThreads, group: ProviderGro
         pictures=pictures,
         groups={"local": group},
         metrics=Metrics(),
+        activity=Activity(quiet_below=2),
         result_ttl=timedelta(hours=1),
         max_pixels=10**8,
     )

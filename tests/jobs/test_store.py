@@ -8,6 +8,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 import trio
+import trio.testing
 
 from photochanger.db.facade import Db
 from photochanger.db.target import Target
@@ -156,27 +157,46 @@ async def test_a_newer_change_never_passes_an_older_one_in_the_journal(
     job = job_row()
     done = finished(job, attempt_row(job))
     entries = journal.entries
-    looked = 0
+    coming = {True: 201, False: 202}
 
     async def entries_before_another_comes() -> list[Path]:
-        nonlocal looked
         found = await entries()
-        looked += 1
-        if looked <= 2:  # once with others in the journal, once when it was empty
-            await store.save(Change(replace(done.job, reply_status=200 + looked)))
+        if status := coming.pop(bool(found), None):  # once with others in the journal, once when it was empty
+            await store.save(Change(replace(done.job, reply_status=status)))
         return found
 
     db.disconnect("gone for this test")
     await store.save(done)
     await db.connect(Target.of(postgres_url))
     monkeypatch.setattr(journal, "entries", entries_before_another_comes)
-    while not await store.replay():
-        pass
+    assert await store.replay() == 2
+    assert not coming
     await store.save(Change(replace(done.job, reply_status=504)))
-    while await store.replay():
-        pass
-    assert looked > 2
+    assert await store.replay() == 2
     assert await db.fetchval("SELECT reply_status FROM job") == 504
+
+
+async def test_nor_one_that_is_still_on_its_way_there(
+    db: Db, store: JobStore, journal: Journal, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append, gate = journal.append, trio.Event()
+
+    async def slow_disk(data: bytes) -> None:
+        await gate.wait()
+        await append(data)
+
+    monkeypatch.setattr(journal, "append", slow_disk)
+    db.disconnect("gone for this test")
+    async with trio.open_nursery() as nursery:
+        for _ in range(2):
+            nursery.start_soon(store.save, Change(job_row()))
+            await trio.testing.wait_all_tasks_blocked()
+            if not db.state.available:
+                await db.connect(Target.of(postgres_url))
+            assert await store.replay() == 0
+        gate.set()
+    assert len(await journal.entries()) == 2  # also the second, though PostgreSQL was there by then
+    assert await store.replay() == 2
 
 
 async def test_what_passes_rejects_no_entry(db: Db, store: JobStore, journal: Journal, postgres_url: str) -> None:

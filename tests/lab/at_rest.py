@@ -1,6 +1,7 @@
 """What must be true of a house once the photos in it are done with, whatever happened to them."""
 
 import gc
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -54,8 +55,8 @@ class AtRest:
         Nothing is left: no task, socket, file, thread, permit, token, database connection or journal entry. Every
         job is settled, its files are there exactly when it is done, and what the provider did is booked.
         """
-        await self._lab.rest()
         await self._quiet()
+        await self._lab.rest()
         assert list((self._lab.var / "media" / "temp").glob("*/*")) == []
         jobs = [dict(row) for row in await self._lab.house.db.fetch(_JOBS, list(self._looked_at))]
         for job in jobs:
@@ -75,12 +76,12 @@ class AtRest:
         assert await trio.to_thread.run_sync(journal.depth) == 0
 
     def _present(self) -> tuple[Any, ...]:
-        """What must be the same again. The pool's connections are open for good, and count for nothing."""
+        """What must be the same again. The pool's own connections come and go, and count for nothing."""
         pool = self._lab.house.db.pool_state
         assert pool is not None
         return (
             Counter(task.name for task in _tasks(trio.lowlevel.current_root_task()) if _IO_TASK not in task.name),
-            len(list(Path("/dev/fd").iterdir())) - pool.open,
+            Counter(_descriptors()),
             sum(limiter.borrowed_tokens for limiter in self._limiters),
             (pool.leased, pool.mending, pool.waiting),
             self._lab.house.lanes.in_flight,
@@ -126,6 +127,27 @@ def _is_booked(calls: int, attempts: list[dict[str, Any]]) -> None:
     pictures = sum(attempt["outcome"] == "picture" for attempt in attempts)
     paid = sum(attempt["cost_microusd"] > 0 for attempt in attempts)
     assert pictures <= calls <= paid, (calls, attempts)
+
+
+def _descriptors() -> Iterator[str]:
+    """What is open in this process, but for connections to PostgreSQL: the server of the tests has a Unix socket."""
+    for path in Path("/dev/fd").iterdir():
+        try:
+            kind = path.readlink().name
+            if not kind.startswith("socket:"):
+                yield kind
+                continue
+            borrowed = socket.socket(fileno=int(path.name))
+        except OSError:
+            continue  # closed meanwhile, as is the one that lists the folder
+        try:
+            peer = str(borrowed.getpeername())
+        except OSError:
+            peer = "nobody"
+        finally:
+            borrowed.detach()
+        if ".s.PGSQL." not in peer:
+            yield f"{kind} with {peer}"
 
 
 def _tasks(task: trio.lowlevel.Task | None) -> Iterator[trio.lowlevel.Task]:

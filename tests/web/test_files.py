@@ -204,7 +204,7 @@ async def test_a_file_that_is_another_when_it_is_opened_cuts_the_connection(
     client = await visit(house, picture)
     if change == "gone":
         await trio.Path(picture).unlink()
-    await client.send(post(f"/stream/{SIZE + (change != 'gone')}", b""))
+    await client.send(post(f"/stream/{SIZE - (change != 'gone')}", b""))
     with pytest.raises(h11.RemoteProtocolError):
         await client.answer()
     await house.idle()

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+import pybase64
 
 from photochanger.errors import StorageUnavailable
 from photochanger.providers.gemini.wire import BadAnswer
@@ -37,7 +38,7 @@ def _decode(text: memoryview, path: Path) -> int:
     try:
         with path.open("wb", buffering=0) as file:
             for start in range(0, len(text), PIECE):
-                piece = binascii.a2b_base64(text[start : start + PIECE], strict_mode=True)
+                piece = pybase64.b64decode(text[start : start + PIECE], validate=True)
                 if len(piece) % 3 and start + PIECE < len(text):
                     raise binascii.Error("padding before the end")
                 written += _write(file, piece)

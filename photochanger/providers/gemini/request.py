@@ -1,12 +1,12 @@
 """The generateContent request: JSON around the photo, which is read and encoded piece by piece while it is sent."""
 
-import binascii
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self
 
 import msgspec
+import pybase64
 import trio
 
 from photochanger.errors import StorageUnavailable
@@ -78,9 +78,9 @@ class PhotoBody(RequestBody):
             # Not abandoned when cancelled: the file is closed only after the thread has left it.
             read = await trio.to_thread.run_sync(self._reader.read, limiter=self._limiter)
             if read:
-                # Encoded here, not in the thread: it holds the GIL for its 0.3 ms either way, and memory allocated
-                # in threads stays in their arenas (measured for 15 photos at once: 60 MB in threads, 14 MB here).
-                return binascii.b2a_base64(read, newline=False)
+                # Encoded here, not in the thread: it takes microseconds, and memory allocated in threads stays in
+                # their arenas (measured for 15 photos at once: 60 MB in threads, 14 MB here).
+                return pybase64.b64encode(read)
             self._reader.close()
             self._reader = None
         if self._after is not None:
