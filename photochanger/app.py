@@ -33,6 +33,7 @@ from photochanger.jobs.recover import recover
 from photochanger.jobs.store import JobStore
 from photochanger.jobs.workshop import Workshop, utc_now
 from photochanger.media.filesystem import FilesystemStore
+from photochanger.media.room import Room
 from photochanger.media.threads import PictureThreads
 from photochanger.observability.metrics import Metrics
 from photochanger.providers.gemini.driver import BASE_URL, GeminiDriver
@@ -99,6 +100,7 @@ class House:
         self.slots = SlotBook(db, t_sync=config.t_sync)
         self.lanes = Lanes(room=config.queue_max_in_flight_jobs)
         self.slots.on_change = self.lanes.update
+        self.metrics.watch(lambda: self.root.snapshot(), lambda: self.lanes.in_flight, lambda: self.journal.depth)
         self.server = Server(self._web(), host=config.host, port=config.port, drain_grace=10.0)
 
         async def run_recovery(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -136,11 +138,14 @@ class House:
             find_slot=self.slots.find,
             lanes=self.lanes,
             workshop=self.workshop,
+            room=Room(self.media),
             upload_timeout=self.config.upload_timeout,
             reserve=self.config.reserve,
             draining=lambda: self.draining,
         )
-        check = health.HealthCheck(self.db, self.media, lambda: self.root.snapshot(), lambda: self.draining)
+        check = health.HealthCheck(
+            self.db, self.media, lambda: self.root.snapshot(), lambda: self.draining, lambda: self.journal.depth
+        )
         app.register_blueprint(ingest_routes.blueprint(ingest))
         app.register_blueprint(gallery.blueprint(self.db, self.media))
         app.register_blueprint(health.blueprint(check, self.metrics))

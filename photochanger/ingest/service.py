@@ -19,6 +19,7 @@ from photochanger.jobs.job import Job, Upload
 from photochanger.jobs.lanes import Lanes
 from photochanger.jobs.reply import Reply
 from photochanger.jobs.workshop import Workshop
+from photochanger.media.room import Room
 from photochanger.observability.metrics import Seen
 from photochanger.web.app import started_at
 
@@ -30,6 +31,7 @@ class Ingest:
     find_slot: Callable[[str], Slot | None]
     lanes: Lanes
     workshop: Workshop
+    room: Room
     upload_timeout: float
     reserve: float
     draining: Callable[[], bool]
@@ -64,6 +66,7 @@ class Ingest:
         """Spool the photo and hand it over. Until `submit` the temp folder is ours; after it, the job's."""
         if (request.content_length or 0) > slot.size_limit_bytes + FORM_OVERHEAD:
             raise Refusal(Reason.PAYLOAD_TOO_LARGE)
+        await self.room.require(request.content_length or slot.size_limit_bytes)
         media = self.workshop.media
         folder = media.temp_path(slot.id, str(job_id))
         try:

@@ -19,6 +19,8 @@ class Journal:
         self._folder = folder
         self._counter = itertools.count()
         self._arrived = trio.Event()
+        self.depth = 0
+        """How many entries wait, as far as this process knows."""
 
     async def append(self, data: bytes) -> None:
         """Write one entry and make it durable. Raises StorageUnavailable; then nothing is left behind."""
@@ -29,6 +31,7 @@ class Journal:
             await trio.to_thread.run_sync(_write_durably, self._folder / name, data)
         except OSError as error:
             raise StorageUnavailable(f"the journal cannot be written: {error.strerror}") from error
+        self.depth += 1
         self._arrived.set()
 
     @property
@@ -39,7 +42,10 @@ class Journal:
     async def entries(self) -> list[Path]:
         """All entries, oldest first."""
         self._arrived = trio.Event()
-        return await trio.to_thread.run_sync(_list, self._folder)
+        found = await trio.to_thread.run_sync(_list, self._folder)
+        if not self.has_news:
+            self.depth = len(found)
+        return found
 
     async def wait_for_entries(self) -> None:
         """Return when something was appended since `entries` was last called, or was left from before."""
@@ -53,14 +59,12 @@ class Journal:
     async def remove(self, entry: Path) -> None:
         """Forget an entry that was written to PostgreSQL."""
         await trio.to_thread.run_sync(lambda: entry.unlink(missing_ok=True))
+        self.depth -= 1
 
     async def reject(self, entry: Path) -> None:
         """Put an entry aside that can never be written, for a person to look at."""
         await trio.to_thread.run_sync(_put_aside, entry)
-
-    def depth(self) -> int:
-        """How many entries wait. A directory listing: for health and metrics, off the event loop."""
-        return len(_list(self._folder))
+        self.depth -= 1
 
 
 def _list(folder: Path) -> list[Path]:

@@ -1,13 +1,16 @@
 """The numbers that Prometheus reads. Names and labels are part of the contract with dashboards and alerts."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from photochanger.domain.outcome import AttemptOutcome
-from photochanger.errors import Refusal
+from photochanger.domain.reasons import Reason
+from photochanger.errors import Refusal, StorageUnavailable
+from photochanger.observability.tree import TreeCollector
+from supervisors import Snapshot
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 20, 30, 45, 60, 120)
 _STAGE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
@@ -67,8 +70,16 @@ class Metrics:
             buckets=_STAGE_SECONDS,
             registry=self.registry,
         )
-        self.in_flight = Gauge("photochanger_photos_in_flight", "Photos at work or waiting.", registry=self.registry)
-        self.journal = Gauge("photochanger_journal_entries", "Rows that wait for PostgreSQL.", registry=self.registry)
+        self._in_flight = Gauge("photochanger_photos_in_flight", "Photos at work or waiting.", registry=self.registry)
+        self._journal = Gauge(
+            "photochanger_journal_entries", "Changes that wait for PostgreSQL.", registry=self.registry
+        )
+
+    def watch(self, tree: Callable[[], Snapshot], in_flight: Callable[[], float], journal: Callable[[], float]) -> None:
+        """Read these whenever Prometheus asks."""
+        self.registry.register(TreeCollector(tree))
+        self._in_flight.set_function(in_flight)
+        self._journal.set_function(journal)
 
     @contextmanager
     def ingest(self, slot_id: str) -> Iterator[Seen]:
@@ -79,6 +90,9 @@ class Metrics:
             outcome = "ok"
         except Refusal as refusal:
             outcome = refusal.reason.value
+            raise
+        except StorageUnavailable:
+            outcome = Reason.STORAGE_UNAVAILABLE.value
             raise
         except Exception:
             outcome = "internal_error"

@@ -28,11 +28,19 @@ class Health(msgspec.Struct):
 class HealthCheck:
     """Looks at the parts of the house. Never fails: what cannot be asked is reported as such."""
 
-    def __init__(self, db: Db, media: MediaStore, tree: Callable[[], Snapshot], draining: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        db: Db,
+        media: MediaStore,
+        tree: Callable[[], Snapshot],
+        draining: Callable[[], bool],
+        journal: Callable[[], int],
+    ) -> None:
         self._db = db
         self._media = media
         self._tree = tree
         self._draining = draining
+        self._journal = journal
         self._media_state = "ok"
         self._looked = -FRESH
 
@@ -43,6 +51,8 @@ class HealthCheck:
             "database": "ok" if self._db.state.available else "unavailable",
             "media": await self._look_at_media(),
         }
+        if waiting := self._journal():
+            checks["journal"] = f"{waiting} changes wait for the database"
         for child in self._tree().children:
             if child.state not in {"running", "finished"}:
                 checks[child.name] = child.state

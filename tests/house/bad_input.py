@@ -161,6 +161,14 @@ async def _send_all(client: Client, request: bytes, half_close: bool) -> None:
 # --- and gone ---------------------------------------------------------------------------------------------------
 
 
+async def begin(lab: Lab, *, slot: str = "slot-001", narrow: bool = False) -> Client:
+    """A whole request is with the house; nothing has been read of its answer."""
+    client = await _connect(lab, narrow=narrow)
+    headers = [f"Content-Type: {CONTENT_TYPE}", "Connection: close"]
+    await client.send(post(f"/api/ingest/{slot}", around()(), *headers))
+    return client
+
+
 def gone_while_sending(leave: Leave, *, share: float = 0.5) -> Send:
     """Leave when a part of the photo is with the house."""
 
@@ -182,8 +190,7 @@ def gone_while_waiting(leave: Leave | Literal["half-close"]) -> Send:
     async def send(lab: Lab) -> Heard:
         lab.simulator.scenario("hang")
         before = len(lab.simulator.calls)
-        client = await _connect(lab)
-        await client.send(post("/api/ingest/slot-001", around()(), f"Content-Type: {CONTENT_TYPE}"))
+        client = await begin(lab)
         await until(lambda: len(lab.simulator.calls) > before and bool(lab.simulator.calls[-1].scenario))
         if leave == "half-close":
             await client.stream.send_eof()
@@ -200,9 +207,7 @@ def gone_while_receiving(leave: Leave) -> Send:
     """Leave when a part of the picture has come and the house is still sending."""
 
     async def send(lab: Lab) -> Heard:
-        client = await _connect(lab, narrow=True)
-        headers = [f"Content-Type: {CONTENT_TYPE}", "Connection: close"]
-        await client.send(post("/api/ingest/slot-001", around()(), *headers))
+        client = await begin(lab, narrow=True)
         got = await client.stream.receive_some(600)
         assert got.startswith(b"HTTP/1.1 200 ")
         await trio.testing.wait_all_tasks_blocked(0.05)
@@ -217,10 +222,8 @@ def half_closed_while_receiving() -> Send:
     """Say "I am done sending" while the picture comes: it comes all the same."""
 
     async def send(lab: Lab) -> Heard:
-        client = await _connect(lab, narrow=True)
+        client = await begin(lab, narrow=True)
         try:
-            headers = [f"Content-Type: {CONTENT_TYPE}", "Connection: close"]
-            await client.send(post("/api/ingest/slot-001", around()(), *headers))
             await until(client.stream.socket.is_readable)
             await client.stream.send_eof()
             answer = await client.answer("POST")

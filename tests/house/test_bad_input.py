@@ -4,19 +4,22 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import trio
 
 from photochanger.domain.reasons import REASONS, Reason
 from tests.house import bad_input_census
-from tests.house.bad_input import WRONG, Heard, good
+from tests.house.bad_input import WRONG, Heard, begin, good
 from tests.house.bad_input_census import Census
-from tests.house.bad_input_rows import DISABLED, NO_PASSWORD, ROWS, SMALL, SMALL_LIMIT, UPLOAD_TIMEOUT, Row
-from tests.house.shared import SharedHouse, shared_house
+from tests.house.bad_input_rows import ABANDONED, DISABLED, NO_PASSWORD, ROWS, SMALL, SMALL_LIMIT, UPLOAD_TIMEOUT, Row
+from tests.house.shared import SharedHouse, shared_house, until
 from tests.lab.house import PASSWORD, Lab
 from tests.postgres import PostgresServer
 
+CROWDED = "slot-005"
+SPOILT = "slot-006"
 KNOWN_MEMBERS = {"type", "title", "status", "detail", "instance", "failure_reason", "job_id", "retry_after"}
 
 
@@ -117,14 +120,13 @@ async def check_kept(lab: Lab, row: Row, before: Census, after: Census) -> None:
         assert new_files == []
         return
     job = await lab.job()
+    assert PASSWORD not in str(job)
     assert {name: job[name] for name in row.job} == row.job
     [attempt] = await lab.attempts(job["id"])
     assert attempt["outcome"] == row.attempt
     if job["status"] == "done":
         assert new_rows == {"job": 1, "attempt": 1, "result": 1, "media_object": 2}
-        assert [name.endswith(end) for name, end in zip(new_files, (".jpg", "_preview.webp"), strict=True)] == [
-            True
-        ] * 2
+        assert [Path(name).suffix for name in new_files] == [".jpg", ".webp"]
     else:
         assert new_rows == {"job": 1, "attempt": 1, "result": 0, "media_object": 0}
         assert new_files == []
@@ -133,13 +135,45 @@ async def check_kept(lab: Lab, row: Row, before: Census, after: Census) -> None:
         assert lab.simulator.calls[-1].client_gone
 
 
+def test_a_client_that_leaves_before_its_turn(patient: SharedHouse) -> None:
+    async def queue_and_leave(lab: Lab) -> None:
+        lab.simulator.reset()
+        lab.simulator.default("hang")
+        await lab.set_slot(CROWDED, permits=1)
+        before = await bad_input_census.take_at_rest(lab)
+        at_work = await begin(lab, slot=CROWDED)
+        await until(lambda: len(lab.simulator.calls) == 1)
+        queued = await begin(lab, slot=CROWDED)
+        await until(lambda: lab.house.lanes.statistics()[CROWDED] == (1, 1))
+        queued.reset()
+        await until(lambda: lab.house.lanes.statistics()[CROWDED] == (1, 0))
+        await until(lambda: lab.house.lanes.in_flight == 1)
+        job = await lab.job()
+        assert {name: job[name] for name in ABANDONED} == ABANDONED
+        assert await lab.attempts(job["id"]) == []
+        at_work.reset()
+        after = await bad_input_census.take_at_rest(lab, like=before)
+        check_nothing_left(before, after)
+        assert after.calls == 1
+        assert after.counted - before.counted == Counter({(CROWDED, "client_gone"): 2})
+
+    try:
+        patient.run(queue_and_leave)
+    finally:
+        patient.run(forget_scenarios)
+
+
+async def forget_scenarios(lab: Lab) -> None:
+    lab.simulator.reset()
+
+
 def test_a_disk_that_takes_nothing_is_told_as_such(patient: SharedHouse) -> None:
     async def spoil_and_shoot(lab: Lab) -> None:
         before = await bad_input_census.take_at_rest(lab)
-        in_the_way = lab.var / "media" / "temp" / "slot-005"
+        in_the_way = lab.var / "media" / "temp" / SPOILT
         in_the_way.touch()
         try:
-            shot = await lab.shoot(good(), slot="slot-005")
+            shot = await lab.shoot(good(), slot=SPOILT)
         finally:
             in_the_way.unlink()
         assert shot.status == 503
@@ -147,7 +181,7 @@ def test_a_disk_that_takes_nothing_is_told_as_such(patient: SharedHouse) -> None
         assert shot.problem["failure_reason"] == "storage_unavailable"
         assert str(lab.var) not in shot.body.decode()
         check_nothing_left(before, await bad_input_census.take_at_rest(lab, like=before))
-        assert (await lab.shoot(good(), slot="slot-005")).status == 200
+        assert (await lab.shoot(good(), slot=SPOILT)).status == 200
         folders = [lab.var / "media" / "temp", *(lab.var / "media" / "temp").iterdir()]
         assert {folder.stat().st_mode & 0o077 for folder in folders} == {0}
         await lab.rest()

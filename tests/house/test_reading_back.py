@@ -381,13 +381,14 @@ async def test_without_the_database_reading_waits_and_photos_do_not(
         for path in ("/healthz", "/readyz"):
             response = await client.get(path)
             assert response.status_code == 200
-            checks = {"database": "unavailable", "media": "ok"}
+            waiting = "2 changes wait for the database"  # the photo's attempt, and its end
+            checks = {"database": "unavailable", "media": "ok", "journal": waiting}
             assert response.json() == {"status": "degraded", "ready": True, "checks": checks}
         assert (await client.get("/metrics")).status_code == 200
 
         await trio.to_thread.run_sync(postgres_server.sql, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
         photographed = shot.header("x-job-id")
-        await until(lambda: lab.house.db.state.available and lab.house.journal.depth() == 0)
+        await until(lambda: lab.house.db.state.available and lab.house.journal.depth == 0)
         for job in (before, photographed):
             assert (await client.get(f"/api/jobs/{job}")).json()["status"] == "done"
             assert (await client.get(f"/public/results/{job}")).status_code == 200

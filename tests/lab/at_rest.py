@@ -20,6 +20,7 @@ from tests.lab.pictures import photo
 
 PHOTO = photo(160, 120)
 _IO_TASK = "trio_asyncio.BaseTrioEventLoop._io_task"  # one for each connection of the pool
+_POSTGRES = "connection to PostgreSQL"  # the server of the tests has a Unix socket
 PATIENCE = 10.0
 """Seconds until what is on its way out must have left."""
 
@@ -46,6 +47,7 @@ class AtRest:
         at_rest._limiters = [found for found in gc.get_objects() if type(found) is trio.CapacityLimiter]
         await lab.rest()
         at_rest._before = at_rest._present()
+        assert at_rest._before[1][_POSTGRES] == 0, at_rest._before
         await at_rest.check()
         return at_rest
 
@@ -76,12 +78,14 @@ class AtRest:
         assert await trio.to_thread.run_sync(journal.depth) == 0
 
     def _present(self) -> tuple[Any, ...]:
-        """What must be the same again. The pool's own connections come and go, and count for nothing."""
+        """What must be the same again; of the connections to PostgreSQL, how many there are beside the pool's own."""
         pool = self._lab.house.db.pool_state
         assert pool is not None
+        open_now = Counter(_descriptors())
+        open_now[_POSTGRES] -= pool.open
         return (
             Counter(task.name for task in _tasks(trio.lowlevel.current_root_task()) if _IO_TASK not in task.name),
-            Counter(_descriptors()),
+            open_now,
             sum(limiter.borrowed_tokens for limiter in self._limiters),
             (pool.leased, pool.mending, pool.waiting),
             self._lab.house.lanes.in_flight,
@@ -130,7 +134,7 @@ def _is_booked(calls: int, attempts: list[dict[str, Any]]) -> None:
 
 
 def _descriptors() -> Iterator[str]:
-    """What is open in this process, but for connections to PostgreSQL: the server of the tests has a Unix socket."""
+    """What is open in this process."""
     for path in Path("/dev/fd").iterdir():
         try:
             kind = path.readlink().name
@@ -146,8 +150,7 @@ def _descriptors() -> Iterator[str]:
             peer = "nobody"
         finally:
             borrowed.detach()
-        if ".s.PGSQL." not in peer:
-            yield f"{kind} with {peer}"
+        yield _POSTGRES if ".s.PGSQL." in peer else f"{kind} with {peer}"
 
 
 def _tasks(task: trio.lowlevel.Task | None) -> Iterator[trio.lowlevel.Task]:
