@@ -5,8 +5,11 @@ FROM python:3.12-slim AS build
 WORKDIR /src
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /app
-COPY constraints.txt ./
-RUN /app/bin/pip install --require-hashes --only-binary :all: -r constraints.txt
+COPY constraints.txt constraints-build.txt ./
+RUN /app/bin/pip install --require-hashes --only-binary :all: -r constraints-build.txt
+# pyvips comes as source; without pkg-config it uses the libvips of the pinned pyvips-binary.
+RUN PKG_CONFIG=false /app/bin/pip install --require-hashes --only-binary :all: --no-binary pyvips --no-build-isolation \
+    -r constraints.txt
 COPY pyproject.toml README.md ./
 COPY supervisors supervisors
 COPY migrations migrations

@@ -30,9 +30,11 @@ format: $(VENV)/.dev ## put the code into its form
 bench: $(VENV)/.dev ## figures against a bare server, in one run: make bench ARGS=--quick
 	$(BIN)/python -m tests.lab.bench $(ARGS)
 
+LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 lock: ## pin the newest dependencies that pyproject.toml allows (needs uv on the path)
-	uv pip compile pyproject.toml -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra build -o constraints.txt
-	uv pip compile pyproject.toml -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra build --extra dev -o constraints-dev.txt
+	$(LOCK) pyproject.toml -o constraints.txt
+	$(LOCK) pyproject.toml --extra dev -o constraints-dev.txt
+	printf '%s\n' setuptools pkgconfig cffi hatchling editables | $(LOCK) - -o constraints-build.txt
 
 clean: ## remove what was made here, except var/
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
@@ -44,16 +46,22 @@ $(VENV)/bin/python:
 	    echo "· Making $(VENV) with $$($$python --version)"; exec $$python -m venv $(VENV); fi; done; \
 	echo "Python 3.11, 3.12 or 3.13 with venv is needed (on Debian and Ubuntu: the package python3-venv)." >&2; exit 1
 
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --require-virtualenv
+# One package, pyvips, comes as source: it is built here with pinned tools (constraints-build.txt), and without
+# pkg-config, so that it uses the libvips of the pinned pyvips-binary and not one that this machine may have.
+PIP := PKG_CONFIG=false $(BIN)/python -m pip --disable-pip-version-check --quiet --require-virtualenv
+INSTALL := $(PIP) install --require-hashes --only-binary :all:
+FROM_SOURCE := --no-binary pyvips --no-build-isolation
 
-$(VENV)/.runtime: constraints.txt pyproject.toml | $(VENV)/bin/python
+$(VENV)/.runtime: constraints.txt constraints-build.txt pyproject.toml | $(VENV)/bin/python
 	@echo "· Installing pinned packages (once; about a minute)"
-	@$(PIP) install --require-hashes --only-binary :all: -r constraints.txt
+	@$(INSTALL) -r constraints-build.txt
+	@$(INSTALL) $(FROM_SOURCE) -r constraints.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.dev: constraints-dev.txt pyproject.toml | $(VENV)/bin/python
+$(VENV)/.dev: constraints-dev.txt constraints-build.txt pyproject.toml | $(VENV)/bin/python
 	@echo "· Installing pinned packages for development (once)"
-	@$(PIP) install --require-hashes --only-binary :all: -r constraints-dev.txt
+	@$(INSTALL) -r constraints-build.txt
+	@$(INSTALL) $(FROM_SOURCE) -r constraints-dev.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
