@@ -7,6 +7,7 @@ root                 one_for_one, started in this order, stopped backwards
 ├─ slots             snapshots of the slots, refreshed on change
 ├─ providers         one group per provider
 ├─ lanes             one lane per slot; jobs run beneath
+├─ health            looks at the disk now and then
 └─ web               Hypercorn + Quart-Trio
 """
 
@@ -93,7 +94,7 @@ class House:
             pictures=self.pictures,
             groups=self.groups,
             metrics=self.metrics,
-            activity=Activity(quiet_below=self.pictures.workers),
+            activity=Activity(),
             result_ttl=timedelta(hours=config.result_ttl_hours),
             max_pixels=config.max_pixels,
         )
@@ -101,10 +102,12 @@ class House:
         self.lanes = Lanes(room=config.queue_max_in_flight_jobs)
         self.slots.on_change = self.lanes.update
         self.metrics.watch(lambda: self.root.snapshot(), lambda: self.lanes.in_flight, lambda: self.journal.depth)
+        self.health = health.HealthCheck(
+            db, self.media, lambda: self.root.snapshot(), lambda: self.draining, lambda: self.journal.depth
+        )
         self.server = Server(self._web(), host=config.host, port=config.port, drain_grace=10.0)
 
         async def run_recovery(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-            await self.media.open()
             await self.media.open()
             await recover(db, self.workshop, before=started)
             if config.ingest_password:
@@ -128,6 +131,7 @@ class House:
                 Child("slots", self.slots.run),
                 Child("providers", providers.run, request_stop=providers.request_stop, supervisor=providers),
                 Child("lanes", lanes.run, request_stop=lanes.request_stop, supervisor=lanes, grace=10.0),
+                Child("health", self.health.run),
                 Child("web", self.server.run, request_stop=self.server.request_stop, grace=15.0),
             ],
         )
@@ -143,12 +147,9 @@ class House:
             reserve=self.config.reserve,
             draining=lambda: self.draining,
         )
-        check = health.HealthCheck(
-            self.db, self.media, lambda: self.root.snapshot(), lambda: self.draining, lambda: self.journal.depth
-        )
         app.register_blueprint(ingest_routes.blueprint(ingest))
         app.register_blueprint(gallery.blueprint(self.db, self.media))
-        app.register_blueprint(health.blueprint(check, self.metrics))
+        app.register_blueprint(health.blueprint(self.health, self.metrics))
         app.register_blueprint(contract_routes.blueprint(app))
         return app
 

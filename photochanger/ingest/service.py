@@ -1,5 +1,6 @@
 """The way of one request: access, upload, admission, and the wait for the reply."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from quart import Request, Response
 from photochanger.domain.reasons import Reason
 from photochanger.domain.slot import Slot
 from photochanger.domain.window import Window
-from photochanger.errors import Refusal
+from photochanger.errors import Refusal, StorageUnavailable
 from photochanger.ingest.access import PasswordCheck
 from photochanger.ingest.reply import respond
 from photochanger.ingest.upload import FORM_OVERHEAD, Reception, receive
@@ -22,6 +23,8 @@ from photochanger.jobs.workshop import Workshop
 from photochanger.media.room import Room
 from photochanger.observability.metrics import Seen
 from photochanger.web.app import started_at
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -76,7 +79,11 @@ class Ingest:
             job.cell.join()
             self.lanes.submit(job, window.deadline)
         except BaseException:
-            await media.remove_temp(slot.id, str(job_id))  # shields itself
+            try:
+                await media.remove_temp(slot.id, str(job_id))  # shields itself
+            except StorageUnavailable:
+                # What the booth is told is why it gets no picture; the folder is swept at the next start.
+                log.exception("a temp folder of %s is left behind", slot.id)
             raise
         return job
 

@@ -71,7 +71,6 @@ class Job:
         self._workshop = workshop
         self._upload = upload
         self._attempts: list[Attempt] = []
-        self._picture: Verified | None = None
         self._kept: StoredFile | None = None
         self._scope = trio.CancelScope(deadline=window.settle_by)
         self.cell.on_abandoned = self._scope.cancel
@@ -125,12 +124,13 @@ class Job:
         """
         activity = self._workshop.activity
         try:
-            if self._picture is not None and self._kept is not None and activity.waiting < PREVIEWS_WAITING:
+            if self._kept is not None and activity.waiting < PREVIEWS_WAITING:
                 preview = self._upload.folder / "preview"
                 async with activity.spare_time():
-                    await self._workshop.pictures.run(Priority.PREVIEW, write_preview, self._picture.preview, preview)
+                    picture = self._workshop.media.locate(self._kept.path)
+                    await self._workshop.pictures.run(Priority.PREVIEW, write_preview, picture, preview)
                     await self._workshop.media.keep_preview(preview, self._kept.path)
-        except StorageUnavailable:
+        except (StorageUnavailable, PictureError):
             log.exception("the preview of job %s was not written", self.id)
         finally:
             await self._workshop.media.remove_temp(self.slot.id, str(self.id))
@@ -188,7 +188,6 @@ class Job:
         return tuple(attempt.row for attempt in self._attempts if attempt.row is not None)
 
     async def _finish(self, settlement: Settlement) -> None:
-        self._picture = settlement.picture
         try:
             for again in (False, True):
                 try:

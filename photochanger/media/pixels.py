@@ -12,9 +12,6 @@ from photochanger.media.vips import Error, Image
 Strictness = Literal["truncated", "warning"]
 """When decoding fails: "truncated" = pixels are missing; "warning" = the decoder complained of anything at all."""
 
-IN_MEMORY = 24_000_000
-"""Pictures up to this many pixels may be held decoded (72 MB); larger ones are decoded again where needed."""
-
 _WHITE = 255
 _SEVERAL_ROWS = frozenset({3, 4, 5, 6, 7, 8})
 """Turns that need later rows first, so that the picture has to be in memory."""
@@ -68,12 +65,6 @@ def upright(
     if flatten and image.hasalpha():
         image = image.flatten(background=_WHITE)
     return _turned(image, layout.orientation)
-
-
-def small(image: Any, side: int) -> Any:
-    """`image` with at most `side` pixels on its longest side."""
-    scale = side / max(image.width, image.height)
-    return image.resize(scale, kernel="cubic") if scale < 1 else image
 
 
 def _has_foreign_profile(image: Any, probe: Probe) -> bool:

@@ -13,8 +13,8 @@ from photochanger.observability.metrics import Metrics
 from photochanger.web.openapi import Body, contract, json_body
 from supervisors import Snapshot
 
-FRESH = 5.0
-"""Seconds for which one look at the disk serves everybody who asks."""
+LOOK_EVERY = 5.0
+"""Seconds between two looks at the disk. Whoever asks gets the last one: no request waits for a disk."""
 
 
 class Health(msgspec.Struct):
@@ -26,7 +26,10 @@ class Health(msgspec.Struct):
 
 
 class HealthCheck:
-    """Looks at the parts of the house. Never fails: what cannot be asked is reported as such."""
+    """Looks at the parts of the house. Never fails: what cannot be asked is reported as such.
+
+    A child of the tree: `run` looks at the disk now and then.
+    """
 
     def __init__(
         self,
@@ -42,14 +45,21 @@ class HealthCheck:
         self._draining = draining
         self._journal = journal
         self._media_state = "ok"
-        self._looked = -FRESH
 
-    async def look(self) -> Health:
-        """The state of the house now; the disk's at most five seconds old."""
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Look at the disk every few seconds until cancelled."""
+        await self._look_at_media()
+        task_status.started()
+        while True:
+            await trio.sleep(LOOK_EVERY)
+            await self._look_at_media()
+
+    def look(self) -> Health:
+        """The state of the house now; the disk's a few seconds old."""
         checks = {
             # Guests can ask, too: why it is away names hosts and folders, and is for the log.
             "database": "ok" if self._db.state.available else "unavailable",
-            "media": await self._look_at_media(),
+            "media": self._media_state,
         }
         if waiting := self._journal():
             checks["journal"] = f"{waiting} changes wait for the database"
@@ -63,16 +73,12 @@ class HealthCheck:
         # A lost database is no reason to send photos elsewhere: they are served, their rows wait in the journal.
         return Health("degraded" if bad else "ok", not draining and "media" not in bad, checks)
 
-    async def _look_at_media(self) -> str:
-        now = trio.current_time()
-        if now - self._looked >= FRESH:
-            self._looked = now
-            try:
-                await self._media.check()
-                self._media_state = "ok"
-            except StorageUnavailable as error:
-                self._media_state = str(error)
-        return self._media_state
+    async def _look_at_media(self) -> None:
+        try:
+            await self._media.check()
+            self._media_state = "ok"
+        except StorageUnavailable as error:
+            self._media_state = str(error)
 
 
 def blueprint(check: HealthCheck, metrics: Metrics) -> Blueprint:
@@ -82,7 +88,7 @@ def blueprint(check: HealthCheck, metrics: Metrics) -> Blueprint:
     @routes.get("/healthz")
     @contract("Alive, and what is not as it should be.", tag="health", responses={200: [json_body(Health)]})
     async def healthz() -> Response:
-        return jsonify(msgspec.to_builtins(await check.look()))
+        return jsonify(msgspec.to_builtins(check.look()))
 
     @routes.get("/readyz")
     @contract(
@@ -91,7 +97,7 @@ def blueprint(check: HealthCheck, metrics: Metrics) -> Blueprint:
         responses={200: [json_body(Health)], 503: [json_body(Health)]},
     )
     async def readyz() -> tuple[Response, int]:
-        health = await check.look()
+        health = check.look()
         return jsonify(msgspec.to_builtins(health)), 200 if health.ready else 503
 
     @routes.get("/metrics")

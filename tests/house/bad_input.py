@@ -15,9 +15,9 @@ from photochanger.demo.dslr import Connection, build_form, shoot, text_fields
 from photochanger.demo.dslr.client import Shot
 from photochanger.demo.dslr.connection import Origin
 from photochanger.demo.dslr.options import Options
-from tests.house.shared import until
 from tests.lab import pictures
 from tests.lab.house import PASSWORD, Lab
+from tests.lab.waiting import until
 from tests.web.client import Client, chunk, chunked, get, post
 
 BOUNDARY = "------------050208030904010200070605"

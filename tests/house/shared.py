@@ -19,13 +19,6 @@ GUARD = 60.0
 """Seconds after which a question hangs rather than waits."""
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for something in the house that nothing announces."""
-    with trio.fail_after(GUARD):
-        while not condition():  # noqa: ASYNC110 - that is what it is for
-            await trio.sleep(0.005)
-
-
 class SharedHouse:
     """A running house; `changes` are those of `tests.lab.house.config_for`.
 

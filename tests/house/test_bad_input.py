@@ -14,8 +14,9 @@ from tests.house import bad_input_census
 from tests.house.bad_input import WRONG, Heard, begin, good
 from tests.house.bad_input_census import Census
 from tests.house.bad_input_rows import ABANDONED, DISABLED, NO_PASSWORD, ROWS, SMALL, SMALL_LIMIT, UPLOAD_TIMEOUT, Row
-from tests.house.shared import SharedHouse, shared_house, until
+from tests.house.shared import SharedHouse, shared_house
 from tests.lab.house import PASSWORD, Lab
+from tests.lab.waiting import until
 from tests.postgres import PostgresServer
 
 CROWDED = "slot-005"

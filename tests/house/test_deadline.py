@@ -12,6 +12,7 @@ from photochanger.db.postmaster import processes_of
 from photochanger.demo.dslr import Shot
 from tests.lab.house import Lab, running_house
 from tests.lab.pictures import photo
+from tests.lab.waiting import until
 
 T_SYNC = 2.0
 LATEST = 0.5
@@ -123,9 +124,7 @@ async def test_a_frozen_database_costs_no_photo_its_picture(tmp_path: Path, smal
             send(servers, signal.SIGCONT)
         assert frozen.verdict == "modified"
         assert is_504_in_time(hung, 10.0)
-        with trio.fail_after(60):
-            while await lab.house.journal.entries() or not lab.house.db.state.available:
-                await trio.sleep(0.05)
+        await until(lambda: lab.house.db.state.available and not lab.house.journal.depth)
         await lab.rest()
         statuses = await lab.house.db.fetch("SELECT status, reply_kind FROM job ORDER BY created_at")
         assert [tuple(row) for row in statuses] == [("done", "ai"), ("done", "ai"), ("timeout", "error")]

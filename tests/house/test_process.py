@@ -7,11 +7,12 @@ from pathlib import Path
 
 import asyncpg
 import trio
-import trio_asyncio
 
+from photochanger.db.loop import run_asyncio
 from photochanger.demo.dslr import Shot
 from tests.lab.house import running_simulator
-from tests.lab.process import ROOT, environment, process, running_service
+from tests.lab.process import ROOT, Service, environment, process, running_service
+from tests.lab.waiting import until
 
 
 async def fetch(url: str, statement: str) -> list[tuple[object, ...]]:
@@ -22,9 +23,11 @@ async def fetch(url: str, statement: str) -> list[tuple[object, ...]]:
         finally:
             await connection.close()
 
-    async with trio_asyncio.open_loop() as loop:
-        rows: list[tuple[object, ...]] = await trio_asyncio.aio_as_trio(ask, loop=loop)()
-        return rows
+    return await trio.to_thread.run_sync(run_asyncio, ask())
+
+
+async def is_red(service: Service) -> bool:
+    return (await service.get("/readyz")).status_code == 503
 
 
 async def test_sigterm_lets_the_held_photo_finish(tmp_path: Path, postgres_url: str, small_photo: bytes) -> None:
@@ -41,13 +44,9 @@ async def test_sigterm_lets_the_held_photo_finish(tmp_path: Path, postgres_url: 
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(hold)
-            with trio.fail_after(10):
-                while len(simulator.calls) < 2:
-                    await trio.sleep(0.01)
+            await until(lambda: len(simulator.calls) == 2)
             service.process.send_signal(signal.SIGTERM)
-            with trio.fail_after(10):
-                while (await service.get("/readyz")).status_code != 503:
-                    await trio.sleep(0.01)
+            await until(lambda: is_red(service))
             refused = await service.shoot(small_photo, slot="slot-002")
             assert (refused.status, (refused.problem or {}).get("failure_reason")) == (503, "draining")
             # A guest, or a provider that fetches a link, is still served.
@@ -73,9 +72,7 @@ async def test_what_a_kill_leaves_behind_is_settled_at_the_next_start(
         async with running_service(tmp_path, **settings) as service, trio.open_nursery() as nursery:
             for number in range(1, 6):
                 nursery.start_soon(_shoot_and_forget, service.shoot, small_photo, f"slot-{number:03d}")
-            with trio.fail_after(20):
-                while len(simulator.calls) < 5:
-                    await trio.sleep(0.01)
+            await until(lambda: len(simulator.calls) == 5)
             service.process.kill()
             await service.process.wait()
         assert await fetch(postgres_url, "SELECT count(*) FROM job WHERE status = 'processing'") == [(5,)]
@@ -118,13 +115,9 @@ async def test_two_signals_end_it_at_once(tmp_path: Path, postgres_url: str, sma
     ):
         simulator.default("hang")
         nursery.start_soon(_shoot_and_forget, service.shoot, small_photo, "slot-001")
-        with trio.fail_after(10):
-            while not simulator.calls:
-                await trio.sleep(0.01)
+        await until(lambda: bool(simulator.calls))
         service.process.send_signal(signal.SIGTERM)
-        with trio.fail_after(10):
-            while (await service.get("/readyz")).status_code != 503:
-                await trio.sleep(0.01)
+        await until(lambda: is_red(service))
         await service.stop(signal.SIGINT, within=8.0)
     assert await fetch(postgres_url, "SELECT status FROM job") == [("timeout",)]
     assert await fetch(postgres_url, "SELECT possibly_billed FROM attempt") == [(True,)]
@@ -164,9 +157,7 @@ async def test_a_signal_while_it_starts_is_an_end_and_no_failure(tmp_path: Path,
     env = environment(tmp_path, PORT=0, DATABASE_URL=postgres_url, LOG_LEVEL="INFO")
     log = tmp_path / "service.log"
     async with process(["serve"], env, log) as service:
-        with trio.fail_after(60):
-            while "connected to" not in log.read_text():
-                await trio.sleep(0.005)
+        await until(lambda: "connected to" in log.read_text())
         service.send_signal(signal.SIGTERM)
         with trio.fail_after(30):
             assert await service.wait() == 0, log.read_text()

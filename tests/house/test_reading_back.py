@@ -13,8 +13,9 @@ import trio
 from openapi_spec_validator import validate
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.house.shared import SharedHouse, shared_house, until
+from tests.house.shared import SharedHouse, shared_house
 from tests.lab.house import PASSWORD, Lab, running_house
+from tests.lab.waiting import until
 from tests.postgres import PostgresServer
 
 API_KEY = "key-that-nobody-may-see"

@@ -1,40 +1,69 @@
-"""What nobody waits for waits for a quiet moment, one at a time, and not for ever."""
+"""What nobody waits for is done in pauses, one at a time."""
+
+from itertools import pairwise
 
 import trio
 import trio.testing
 
-from photochanger.jobs.activity import Activity
+from photochanger.jobs.activity import PAUSE, Activity
+
+Clock = trio.testing.MockClock
 
 
-async def test_in_a_quiet_moment_nobody_waits() -> None:
-    activity = Activity(quiet_below=2)
-    with activity.working():
+async def test_after_a_pause_there_is_time(autojump_clock: Clock) -> None:
+    activity = Activity()
+    started = trio.current_time()
+    async with activity.spare_time():
+        assert trio.current_time() >= started + PAUSE
+    assert activity.waiting == 0
+
+
+async def test_in_a_rush_there_is_none(autojump_clock: Clock) -> None:
+    activity = Activity()
+    entered: list[float] = []
+
+    async def background() -> None:
         async with activity.spare_time():
-            assert activity.waiting == 0
-
-
-async def test_those_who_wait_are_let_go_one_by_one() -> None:
-    activity = Activity(quiet_below=1)
-    gone = 0
-
-    async def one() -> None:
-        nonlocal gone
-        async with activity.spare_time():
-            gone += 1
+            entered.append(trio.current_time())
 
     async with trio.open_nursery() as nursery:
-        with activity.working():
-            for _ in range(3):
-                nursery.start_soon(one)
-            await trio.testing.wait_all_tasks_blocked()
-            assert (gone, activity.waiting) == (0, 3)
+        nursery.start_soon(background)
+        for _ in range(100):  # short stretches of work, with breaks shorter than a pause
+            with activity.working():
+                await trio.sleep(0.02)
+            await trio.sleep(PAUSE * 0.8)
+        assert not entered
+        rush_over = trio.current_time()
+    assert len(entered) == 1
+    assert entered[0] <= rush_over + 2 * PAUSE
+
+
+async def test_one_at_a_time_and_each_in_a_pause_of_its_own(autojump_clock: Clock) -> None:
+    activity = Activity()
+    inside = 0
+    done: list[float] = []
+
+    async def background() -> None:
+        nonlocal inside
+        async with activity.spare_time():
+            inside += 1
+            assert inside == 1
+            await trio.sleep(0.01)
+            inside -= 1
+            done.append(trio.current_time())
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(background)
         await trio.testing.wait_all_tasks_blocked()
-        assert (gone, activity.waiting) == (3, 0)
+        assert activity.waiting == 3
+    assert len(done) == 3
+    assert min(later - earlier for earlier, later in pairwise(done)) >= PAUSE
 
 
-async def test_a_waiter_that_is_cancelled_is_forgotten_and_wakes_the_next() -> None:
-    activity = Activity(quiet_below=1)
-    done = []
+async def test_a_cancelled_one_lets_the_next_go(autojump_clock: Clock) -> None:
+    activity = Activity()
+    done: list[bool] = []
 
     async def patient() -> None:
         async with activity.spare_time():
@@ -42,20 +71,9 @@ async def test_a_waiter_that_is_cancelled_is_forgotten_and_wakes_the_next() -> N
 
     async with trio.open_nursery() as nursery:
         with activity.working():
-            with trio.move_on_after(0):
-                async with activity.spare_time():
-                    raise AssertionError("it was not quiet")
             nursery.start_soon(patient)
-            await trio.testing.wait_all_tasks_blocked()
-            assert activity.waiting == 1
+            with trio.move_on_after(1):
+                async with activity.spare_time():
+                    raise AssertionError("there was no pause")
     assert done
-
-
-async def test_a_crash_in_a_stretch_of_work_ends_it() -> None:
-    activity = Activity(quiet_below=1)
-    try:
-        with activity.working():
-            raise RuntimeError
-    except RuntimeError:
-        pass
-    assert activity.is_quiet
+    assert activity.waiting == 0

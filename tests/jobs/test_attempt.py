@@ -50,7 +50,7 @@ def attempt(tmp_path: Path, db: Db, pictures: PictureThreads, group: ProviderGro
         pictures=pictures,
         groups={"local": group},
         metrics=Metrics(),
-        activity=Activity(quiet_below=2),
+        activity=Activity(),
         result_ttl=timedelta(hours=1),
         max_pixels=10**8,
     )

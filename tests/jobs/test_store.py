@@ -19,6 +19,7 @@ from photochanger.domain.records import AttemptRow, Change, JobRow, MediaRow, Re
 from photochanger.errors import DatabaseUnavailable
 from photochanger.jobs.journal import Journal
 from photochanger.jobs.store import JobStore
+from tests.lab.waiting import until
 
 NOW = datetime(2026, 11, 20, 18, 30, 0, 123456, tzinfo=UTC)
 
@@ -237,8 +238,6 @@ async def test_the_child_replays_what_was_left_and_what_comes(db: Db, store: Job
         await nursery.start(store.run)
         assert await db.fetchval("SELECT count(*) FROM job") == 1
         await journal.append(msgspec.json.encode(Change(job_row()).as_params()))
-        with trio.fail_after(10):
-            while await journal.entries():
-                await trio.sleep(0.01)
+        await until(lambda: not journal.depth)
         assert await db.fetchval("SELECT count(*) FROM job") == 2
         nursery.cancel_scope.cancel()

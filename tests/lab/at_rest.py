@@ -21,7 +21,7 @@ from tests.lab.pictures import photo
 PHOTO = photo(160, 120)
 _IO_TASK = "trio_asyncio.BaseTrioEventLoop._io_task"  # one for each connection of the pool
 _POSTGRES = "connection to PostgreSQL"  # the server of the tests has a Unix socket
-PATIENCE = 10.0
+PATIENCE = 20.0
 """Seconds until what is on its way out must have left."""
 
 _JOBS = """
@@ -88,6 +88,7 @@ class AtRest:
             (pool.leased, pool.mending, pool.waiting),
             self._lab.house.lanes.in_flight,
             self._lab.house.journal.depth,
+            self._lab.house.workshop.activity.waiting,
         )
 
     def _files_are_those_of(self, jobs: list[dict[str, Any]]) -> None:

@@ -27,13 +27,9 @@ class Service:
     base_url: str
     log: Path
 
-    async def shoot(
-        self, photo: bytes, *, slot: str = "slot-001", password: str = PASSWORD, timeout: float = 50
-    ) -> Shot:  # noqa: ASYNC109
+    async def shoot(self, photo: bytes, *, slot: str = "slot-001", password: str = PASSWORD) -> Shot:
         """Send a photo as the booth does."""
-        return await shoot(
-            f"{self.base_url}/api/ingest/{slot}", photo, password=password, options=Options(timeout=timeout)
-        )
+        return await shoot(f"{self.base_url}/api/ingest/{slot}", photo, password=password, options=Options())
 
     async def get(self, path: str) -> httpx.Response:
         """One GET on a connection of its own."""
