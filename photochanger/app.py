@@ -105,7 +105,7 @@ class House:
         self.health = health.HealthCheck(
             db, self.media, lambda: self.root.snapshot(), lambda: self.draining, lambda: self.journal.depth
         )
-        self.server = Server(self._web(), host=config.host, port=config.port, drain_grace=10.0)
+        self.server = Server(self._web(), host=config.host, port=config.port, drain_grace=4.0)
 
         async def run_recovery(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
             await self.media.open()

@@ -106,6 +106,23 @@ def test_those_who_leave_do_not_disturb_the_order_of_the_others(queued: list[tup
     assert work.order[1:] == sorted((p, n) for n, (p, leaves) in enumerate(queued) if not leaves)
 
 
+async def test_no_kind_of_work_takes_all_threads() -> None:
+    threads, work = PictureThreads(3), Work()
+    async with trio.open_nursery() as nursery:
+        for number in range(5):
+            nursery.start_soon(threads.run, Priority.NORMALISE, work, f"large photo {number}")
+        await until(lambda: work.now == 2)
+        assert threads.state().queued[Priority.NORMALISE] == 3
+        nursery.start_soon(threads.run, Priority.VERIFY, work, "picture")
+        await until(lambda: work.now == 3)
+        assert work.order[-1] == "picture"
+        nursery.start_soon(threads.run, Priority.PREVIEW, work, "preview")
+        await until(lambda: threads.state().queued[Priority.PREVIEW] == 1)
+        work.go.set()
+    assert work.most == 3
+    assert len(work.order) == 7
+
+
 async def test_a_queued_task_that_is_cancelled_leaves_at_once_and_does_nothing() -> None:
     threads, work = PictureThreads(1), Work()
     async with trio.open_nursery() as nursery:
@@ -159,7 +176,7 @@ async def test_a_turn_handed_to_a_task_in_the_moment_of_its_cancellation_is_pass
         await until(lambda: threads.state().queued[Priority.VERIFY] == 1)
         nursery.start_soon(threads.run, Priority.PREVIEW, work, "next")
         await until(lambda: threads.state().queued[Priority.PREVIEW] == 1)
-        threads._pass_on()  # doomed is scheduled to go on ...
+        threads._pass_on(Priority.VERIFY)  # doomed is scheduled to go on ...
         scope.cancel()  # ... and cancelled before it does
         work.go.set()
     assert work.order == ["next"]
@@ -212,8 +229,10 @@ def test_no_turn_is_lost_and_none_is_given_twice(
             state = threads.state()
             assert state.running == 0
             assert not any(state.queued.values())
-            for _ in range(workers):  # all turns are still there
+            for _ in range(threads.per_kind):  # all turns are still there
                 await threads._take_turn(Priority.VERIFY)
+            for _ in range(workers - threads.per_kind):
+                await threads._take_turn(Priority.NORMALISE)
             assert threads.state().running == workers
             assert not any(threads.state().queued.values())
 
