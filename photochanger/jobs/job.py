@@ -21,7 +21,7 @@ from photochanger.domain.reasons import Reason
 from photochanger.domain.records import AttemptRow, Change, JobRow
 from photochanger.domain.slot import Slot
 from photochanger.domain.window import Window
-from photochanger.errors import PictureError, Refusal, StorageUnavailable
+from photochanger.errors import ConfigError, PictureError, Refusal, StorageUnavailable
 from photochanger.jobs.attempt import Attempt
 from photochanger.jobs.reply import ErrorReply, ReplyCell
 from photochanger.jobs.settle import Settlement, settle
@@ -101,6 +101,9 @@ class Job:
                 settlement = await self._work(place)
         except Refusal as refusal:
             settlement = Settlement(JobStatus.FAILED, refusal.reason)
+        except ConfigError as error:
+            log.error("job %s: slot %s cannot work as it is set up: %s", self.id, self.slot.id, error)
+            settlement = Settlement(JobStatus.FAILED, Reason.PROVIDER_ERROR)
         except StorageUnavailable:
             log.exception("job %s: the disk cannot be used", self.id)
             settlement = Settlement(JobStatus.FAILED, Reason.STORAGE_UNAVAILABLE)

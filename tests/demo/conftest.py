@@ -3,6 +3,9 @@
 import pytest
 
 from tests.lab.pictures import scene
+from tests.lab.tls import certificate
+
+__all__ = ["certificate"]
 
 
 @pytest.fixture(scope="session")

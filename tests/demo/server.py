@@ -10,8 +10,6 @@ from pathlib import Path
 import trio
 import trio.testing
 
-CERTIFICATE = Path(__file__).with_name("localhost.pem")
-
 
 class Wire:
     """One accepted connection, seen as bytes."""
@@ -72,16 +70,19 @@ class Wire:
 
 
 @asynccontextmanager
-async def serving(handle: Callable[[Wire], Awaitable[None]], *, tls: bool = False) -> AsyncIterator[str]:
-    """Serve on loopback until the block ends; gives the base URL. An exception of `handle` fails the test."""
+async def serving(handle: Callable[[Wire], Awaitable[None]], *, tls: Path | None = None) -> AsyncIterator[str]:
+    """Serve on loopback until the block ends; gives the base URL. An exception of `handle` fails the test.
+
+    `tls` is a certificate with its key.
+    """
 
     async def connection(stream: trio.SocketStream) -> None:
         async with stream:
-            if not tls:
+            if tls is None:
                 await handle(Wire(stream))
                 return
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            context.load_cert_chain(CERTIFICATE)
+            context.load_cert_chain(tls)
             secure = trio.SSLStream(stream, context, server_side=True, https_compatible=True)
             await secure.do_handshake()
             await handle(Wire(secure))

@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from photochanger.demo.dslr import Options, Shot, shoot
-from tests.demo.server import CERTIFICATE, Wire, keep_send_buffer_small, reset, serving
+from tests.demo.server import Wire, keep_send_buffer_small, reset, serving
 
 Handle = Callable[[Wire], Awaitable[None]]
 
@@ -241,25 +241,25 @@ async def test_the_booth_stops_reading(jpeg: bytes, mock_clock: MockClock) -> No
     assert (shot.verdict, shot.why, shot.status) == ("original", "no whole reply within 50 s", 200)
 
 
-async def test_https_is_verified(jpeg: bytes) -> None:
+async def test_https_is_verified(jpeg: bytes, certificate: Path) -> None:
     async def handle(wire: Wire) -> None:
         await wire.request()
         await wire.reply("200 OK", jpeg)
 
-    trusting = ssl.create_default_context(cafile=str(CERTIFICATE))
+    trusting = ssl.create_default_context(cafile=str(certificate))
     trusting.verify_flags |= ssl.VERIFY_X509_STRICT  # the default from Python 3.13 on
-    async with serving(handle, tls=True) as base:
+    async with serving(handle, tls=certificate) as base:
         shot = await shoot(base, jpeg * 5_000, options=Options(ssl_context=trusting))
     assert shot.verdict == "modified", shot.why
 
 
-async def test_an_unknown_certificate_is_refused(jpeg: bytes) -> None:
+async def test_an_unknown_certificate_is_refused(jpeg: bytes, certificate: Path) -> None:
     async def handle(wire: Wire) -> None:
         raise AssertionError("nothing may be sent")
 
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(CERTIFICATE)
+    context.load_cert_chain(certificate)
 
     async def connection(stream: trio.SocketStream) -> None:
         async with stream:

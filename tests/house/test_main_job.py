@@ -122,3 +122,13 @@ async def test_the_spool_file_holds_what_was_sent(lab: Lab, small_photo: bytes, 
     path.write_bytes(small_photo)
     assert (await lab.shoot(path)).verdict == "modified"
     await lab.rest()
+
+
+async def test_a_slot_that_is_set_up_wrongly_says_so_and_pays_nothing(lab: Lab, small_photo: bytes) -> None:
+    await lab.set_slot(settings={"prompt": "", "model": "gemini-3.1-flash-image"})
+    shot = await lab.shoot(small_photo)
+    assert (shot.status, (shot.problem or {}).get("failure_reason")) == (502, "provider_error")
+    assert not lab.simulator.calls
+    await lab.rest()
+    assert (await lab.job())["status"] == "failed"
+    assert await lab.count("attempt") == 0

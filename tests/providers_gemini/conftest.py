@@ -1,7 +1,6 @@
 """A simulator on a real socket, a driver pointed at it, and a small real photo."""
 
 import ssl
-import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,9 @@ from photochanger.providers.gemini.driver import GeminiDriver
 from photochanger.providers.gemini.settings import parse_settings
 from photochanger.providers.gemini.simulator import GeminiSimulator
 from photochanger.providers.http import tls_context
+from tests.lab.tls import certificate
+
+__all__ = ["certificate"]
 
 KEY = "AIzaSy-test-key-0123456789"
 HANG_GUARD = 30.0
@@ -72,17 +74,3 @@ def make_call(photo: PreparedPhoto, tmp_path: Path) -> MakeCall:
         return Call(photo, "edit", parsed, tmp_path / "out", trio.current_time() + seconds)
 
     return make
-
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A key and a self-signed certificate for 127.0.0.1, made with openssl, in one file."""
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
-    key = path.with_name("key.pem")
-    options = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-    subject = ["-subj", "/CN=simulator", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run(
-        ["openssl", "req", "-x509", *options, *subject, "-keyout", key, "-out", path], check=True, capture_output=True
-    )
-    path.write_bytes(path.read_bytes() + key.read_bytes())
-    return path
