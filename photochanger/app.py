@@ -126,7 +126,7 @@ class House:
             "root",
             [
                 Child("database", self.database.run, start_timeout=300.0, grace=25.0),
-                Child("journal", self.store.run, start_timeout=60.0),
+                Child("journal", self.store.run, start_timeout=300.0),
                 Child("recovery", run_recovery, restart="transient", start_timeout=300.0),
                 Child("slots", self.slots.run),
                 Child("providers", providers.run, request_stop=providers.request_stop, supervisor=providers),

@@ -14,9 +14,6 @@ class JobStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
-TERMINAL = frozenset({JobStatus.DONE, JobStatus.FAILED, JobStatus.TIMEOUT, JobStatus.CANCELLED})
-
-
 class ReplyKind(StrEnum):
     """What the booth got. NONE = nobody was there any more to get anything."""
 

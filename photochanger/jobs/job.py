@@ -37,6 +37,7 @@ from supervisors import Request
 log = logging.getLogger(__name__)
 
 PREVIEWS_WAITING = 16
+"""Previews that may wait for a pause in the work; each keeps its job's temp folder until then."""
 SETTLE_BOUND = 5.0
 """Seconds that the shielded end of a job may take: one disk write, half a second of PostgreSQL, one journal entry."""
 

@@ -67,11 +67,6 @@ class ReplyCell:
         self.settling = False
         self.on_abandoned: Callable[[], object] = lambda: None
 
-    @property
-    def waiters(self) -> int:
-        """How many still wait."""
-        return self._waiters
-
     def outlook(self, intended: Reply) -> Reply | None:
         """What the booth has got, or will get if `intended` is left now; None when nobody was there to get it."""
         return self._delivered or (intended if self._waiters else None)

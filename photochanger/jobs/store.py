@@ -121,8 +121,12 @@ class JobStore:
         return True
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Replay once at the start, then again whenever entries have come in. A child of the tree."""
-        await self._try_replay()
+        """Replay all at the start, then again whenever entries have come in. A child of the tree.
+
+        It has started once nothing is left from before: recovery would take a job for unfinished whose end is here.
+        """
+        while not await self._try_replay():  # noqa: ASYNC110 - nothing announces that PostgreSQL is back
+            await trio.sleep(1.0)
         task_status.started()
         while True:
             await self._journal.wait_for_entries()

@@ -8,6 +8,7 @@ top: no redirects, no cookies, no proxies from the environment, no request log.
 
 import ipaddress
 import ssl
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -87,7 +88,7 @@ def _split(url: str, setting: str, shape: str) -> SplitResult:
     return parsed
 
 
-class RequestBody:
+class RequestBody(ABC):
     """A body that knows its length and whether all of it was handed to the connection.
 
     It is its own iterator: an async generator left behind by a broken connection would have to be finalised by
@@ -100,8 +101,9 @@ class RequestBody:
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
+    @abstractmethod
     async def __anext__(self) -> bytes:
-        raise NotImplementedError
+        """The next piece. Raises StopAsyncIteration behind the last one."""
 
 
 class SmallBody(RequestBody):

@@ -241,3 +241,25 @@ async def test_the_child_replays_what_was_left_and_what_comes(db: Db, store: Job
         await until(lambda: not journal.depth)
         assert await db.fetchval("SELECT count(*) FROM job") == 2
         nursery.cancel_scope.cancel()
+
+
+async def test_the_child_has_started_only_when_nothing_is_left_from_before(
+    db: Db, store: JobStore, journal: Journal, postgres_url: str
+) -> None:
+    await journal.append(msgspec.json.encode(Change(job_row()).as_params()))
+    db.disconnect("not there yet")
+    started = False
+
+    async def start(nursery: trio.Nursery) -> None:
+        nonlocal started
+        await nursery.start(store.run)
+        started = True
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(start, nursery)
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        assert not started
+        await db.connect(Target.of(postgres_url))
+        await until(lambda: started)
+        assert await db.fetchval("SELECT count(*) FROM job") == 1
+        nursery.cancel_scope.cancel()
