@@ -98,7 +98,7 @@ class House:
             result_ttl=timedelta(hours=config.result_ttl_hours),
             max_pixels=config.max_pixels,
         )
-        self.slots = SlotBook(db, t_sync=config.t_sync)
+        self.slots = SlotBook(db, t_sync=config.t_sync, t_late=config.t_late)
         self.lanes = Lanes(room=config.queue_max_in_flight_jobs)
         self.slots.on_change = self.lanes.update
         self.metrics.watch(lambda: self.root.snapshot(), lambda: self.lanes.in_flight, lambda: self.journal.depth)

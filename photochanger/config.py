@@ -24,6 +24,7 @@ class Config:
     media_root: Path = Path("var/media")
     secrets_dir: Path = Path("var/secrets")
     t_sync: float = 48.0
+    t_late: float = 120.0
     reserve: float = 1.5
     upload_timeout: float = 30.0
     queue_max_in_flight_jobs: int = 30
@@ -31,9 +32,16 @@ class Config:
     provider_permits_late: int = 4
     result_ttl_hours: float = 72.0
     max_pixels: int = 100_000_000
+    rate_per_second: float = 10.0
+    rate_burst: int = 30
+    budget_day_usd: float | None = None
+    early_hedges: float = 0.10
+    prices_file: Path | None = None
     ingest_password: str | None = field(default=None, repr=False)
     gemini_api_key: str | None = field(default=None, repr=False)
     gemini_base_url: str | None = None
+    turbotext_api_key: str | None = field(default=None, repr=False)
+    turbotext_base_url: str | None = None
     log_level: str = "INFO"
     log_json: bool = False
 
@@ -52,19 +60,33 @@ class Config:
             media_root=Path(env.get("MEDIA_ROOT") or var / "media").absolute(),
             secrets_dir=Path(env.get("SECRETS_DIR") or var / "secrets").absolute(),
             t_sync=_number(env, "T_SYNC_RESPONSE", 48.0, 10.0, 60.0),
+            t_late=_number(env, "T_LATE", 120.0, 0.0, 600.0),
             queue_max_in_flight_jobs=_integer(env, "QUEUE_MAX_IN_FLIGHT_JOBS", 30, 1, 10_000),
+            provider_permits_live=_integer(env, "PROVIDER_PERMITS_LIVE", 8, 1, 1000),
+            provider_permits_late=_integer(env, "PROVIDER_PERMITS_LATE", 4, 0, 1000),
+            rate_per_second=_number(env, "RATE_LIMIT_PER_SECOND", 10.0, 0.01, 10_000.0),
+            rate_burst=_integer(env, "RATE_LIMIT_BURST", 30, 1, 10_000),
+            budget_day_usd=_number(env, "BUDGET_DAY_USD", 0.0, 0.0, 1e6) if env.get("BUDGET_DAY_USD") else None,
+            early_hedges=_number(env, "EARLY_HEDGE_SHARE", 0.10, 0.0, 1.0),
+            prices_file=Path(env["PRICES_FILE"]).absolute() if env.get("PRICES_FILE") else None,
             result_ttl_hours=_number(env, "RESULT_TTL_HOURS", 72.0, 24.0, 168.0),
             ingest_password=_secret(env, "INGEST_PASSWORD"),
             gemini_api_key=_secret(env, "GEMINI_API_KEY"),
             gemini_base_url=_base_url(env, "GEMINI_BASE_URL"),
+            turbotext_api_key=_secret(env, "TURBOTEXT_API_KEY"),
+            turbotext_base_url=_base_url(env, "TURBOTEXT_BASE_URL"),
             log_level=(env.get("LOG_LEVEL") or "INFO").upper(),
             log_json=(env.get("LOG_FORMAT") or "text") == "json",
         )
         if config.log_level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
             raise ConfigError("LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR")
-        parts = urlsplit(config.gemini_base_url or "")
-        if parts.scheme == "http" and parts.hostname not in LOOPBACK:
-            raise ConfigError("GEMINI_BASE_URL must be https; plain http is accepted for loopback only")
+        for name, url in (
+            ("GEMINI_BASE_URL", config.gemini_base_url),
+            ("TURBOTEXT_BASE_URL", config.turbotext_base_url),
+        ):
+            parts = urlsplit(url or "")
+            if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+                raise ConfigError(f"{name} must be https; plain http is accepted for loopback only")
         return config
 
     @property

@@ -64,15 +64,40 @@ slot = Table(
     Column("t_sync_seconds", Integer),  # NULL = the global setting
     Column("permits", Integer, nullable=False, server_default="2"),
     Column("mailbox", Integer, nullable=False, server_default="8"),
-    Column("on_timeout", Text, nullable=False, server_default="drop"),
+    Column("on_timeout", Text, nullable=False, server_default="store"),
     Column("allow_png", Boolean, nullable=False, server_default=text("false")),
     Column("jpeg_quality", Integer, nullable=False, server_default="92"),
     Column("longest_side", Integer),  # NULL = the photo travels in its own size
     Column("is_active", Boolean, nullable=False, server_default=text("true")),
     Column("version", BigInteger, nullable=False, server_default="1"),
+    Column("fallbacks", JSONB, nullable=False, server_default=text("'[]'::jsonb")),  # plans after the first, in order
+    Column("hedge", Boolean, nullable=False, server_default=text("true")),
+    Column("keep_spares", Boolean, nullable=False, server_default=text("false")),
+    Column("t_late_seconds", Integer),  # NULL = the global setting
+    Column("last_resort", Text, nullable=False, server_default="error"),
+    Column("last_resort_settings", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    Column("dedupe_seconds", Integer, nullable=False, server_default="60"),  # 0 = off
+    Column("budget_day_microusd", BigInteger),  # NULL = no cap of its own
+    Column("at_budget", Text, nullable=False, server_default="refuse"),
+    Column("output", Text, nullable=False, server_default="as_is"),
+    Column("output_width", Integer),  # both NULL = the shape of the photo that was sent
+    Column("output_height", Integer),
+    Column("send_quality", Integer, nullable=False, server_default="92"),
+    Column("rate_per_minute", Integer),  # NULL = off
+    Column("rate_burst", Integer),
+    Column("auth", Text, nullable=False, server_default="either"),
+    Column("signing_generation", Integer, nullable=False, server_default="1"),
     _at("created_at", now=True),
     _at("updated_at", now=True),
     _at("archived_at"),
+    CheckConstraint("last_resort IN ('error', 'original', 'local')", name="last_resort_known"),
+    CheckConstraint("at_budget IN ('refuse', 'last_resort')", name="at_budget_known"),
+    CheckConstraint("output IN ('as_is', 'fit', 'crop')", name="output_known"),
+    CheckConstraint("(output_width IS NULL) = (output_height IS NULL)", name="output_size_whole"),
+    CheckConstraint("auth IN ('password', 'signature', 'either')", name="auth_known"),
+    CheckConstraint("send_quality BETWEEN 1 AND 100", name="send_quality_range"),
+    CheckConstraint("dedupe_seconds >= 0", name="dedupe_not_negative"),
+    CheckConstraint("rate_per_minute > 0 AND rate_burst > 0", name="rate_positive"),
     CheckConstraint("size_limit_bytes > 0", name="size_limit_positive"),
     CheckConstraint("permits > 0 AND mailbox > 0", name="room_positive"),
     CheckConstraint("on_timeout IN ('drop', 'store', 'poll')", name="on_timeout_known"),
@@ -102,6 +127,8 @@ job = Table(
     Column("client_fields", JSONB, nullable=False, server_default=text("'{}'::jsonb")),  # never the password
     Column("late", Boolean, nullable=False, server_default=text("false")),
     Column("cost_microusd", BigInteger, nullable=False, server_default="0"),
+    Column("idempotency_key", Text),
+    Column("joined", Integer),  # repeats that waited for this job too; NULL in rows from before they were counted
     _at("created_at", nullable=False),
     _at("started_at"),
     _at("finished_at"),
@@ -110,6 +137,12 @@ job = Table(
     ),
     Index(None, "slot_id", "created_at"),
     Index("ix_job_unfinished", "created_at", postgresql_where=text("status IN ('queued', 'processing')")),
+    Index(
+        "ix_job_idempotency_key",
+        "slot_id",
+        "idempotency_key",
+        postgresql_where=text("idempotency_key IS NOT NULL"),
+    ),
 )
 
 attempt = Table(
@@ -138,6 +171,7 @@ attempt = Table(
     _at("finished_at"),
     Index(None, "job_id", "number"),
     Index("ix_attempt_unfinished", "begun_at", postgresql_where=text("outcome IS NULL")),
+    Index(None, "begun_at"),  # the day's money, read at the start
 )
 
 result = Table(
@@ -171,4 +205,36 @@ media_object = Table(
     CheckConstraint("scope IN ('temp', 'provider', 'result', 'preview')", name="scope_known"),
     Index("ix_media_object_due", "expires_at", postgresql_where=text("cleaned_at IS NULL")),
     Index(None, "job_id"),
+)
+
+nonce = Table(
+    "nonce",
+    metadata,
+    Column("slot_id", Text, primary_key=True),
+    Column("nonce", Text, primary_key=True),
+    _at("expires_at", nullable=False),
+    Index(None, "expires_at"),
+)
+
+template_media = Table(
+    "template_media",
+    metadata,
+    Column("id", UUID(as_uuid=True), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("mime", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("path", Text, nullable=False),
+    _at("created_at", now=True),
+)
+
+slot_template = Table(
+    "slot_template",
+    metadata,
+    Column("slot_id", Text, ForeignKey("slot.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("role", Text, nullable=False),
+    Column("template_id", UUID(as_uuid=True), ForeignKey("template_media.id"), nullable=False, index=True),
 )

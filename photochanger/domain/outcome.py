@@ -19,7 +19,8 @@ class Verdict(StrEnum):
     BAD_PICTURE = "bad_picture"  # a picture came, but it does not decode whole
     STORAGE = "storage"  # our disk: the photo could not be read or the picture not be written
     TIMEOUT = "timeout"  # the attempt's own time ran out
-    CANCELLED = "cancelled"  # nobody waited any more
+    CANCELLED = "cancelled"  # nobody waited any more, or another provider was first
+    UNAFFORDABLE = "unaffordable"  # not made: a budget cap would have been passed
     CRASHED = "crashed"  # a bug in a driver
 
 
@@ -48,7 +49,8 @@ class AttemptOutcome:
 
     `picture` is set exactly when `verdict` is PICTURE. `message` is upstream text, shortened to 500
     characters: it is kept with the attempt and never sent to a client. `retry_after` is in seconds.
-    `possibly_billed` is True when money may have been spent without our knowing how much.
+    `possibly_billed` is True when money may have been spent without our knowing how much. `again` is how many more
+    tries of the same request this provider's answer leaves sense in; None = as the verdict's own rule says.
     """
 
     verdict: Verdict
@@ -63,3 +65,4 @@ class AttemptOutcome:
     cost_microusd: int = 0
     possibly_billed: bool = False
     retry_after: float | None = None
+    again: int | None = None

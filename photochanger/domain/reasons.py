@@ -11,15 +11,20 @@ class Reason(StrEnum):
     # The request itself
     INVALID_REQUEST = "invalid_request"
     INVALID_CREDENTIALS = "invalid_credentials"
+    SIGNATURE_EXPIRED = "signature_expired"
+    REPLAYED_NONCE = "replayed_nonce"
     SLOT_NOT_FOUND = "slot_not_found"
     SLOT_DISABLED = "slot_disabled"
     UPLOAD_TIMEOUT = "upload_timeout"
+    IDEMPOTENCY_CONFLICT = "idempotency_conflict"
     PAYLOAD_TOO_LARGE = "payload_too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     UNDECODABLE_IMAGE = "undecodable_image"
     # Room
+    RATE_LIMITED = "rate_limited"
     SLOT_BUSY = "slot_busy"
     QUEUE_FULL = "queue_full"
+    BUDGET_EXHAUSTED = "budget_exhausted"
     # The work
     INTERNAL_ERROR = "internal_error"
     PROVIDER_REFUSED = "provider_refused"
@@ -49,11 +54,18 @@ class ReasonInfo:
 REASONS: Final[dict[Reason, ReasonInfo]] = {
     Reason.INVALID_REQUEST: ReasonInfo(400, "The request could not be understood.", "Запрос не удалось разобрать."),
     Reason.INVALID_CREDENTIALS: ReasonInfo(
-        401, "The slot password is missing or wrong.", "Пароль слота не указан или неверен."
+        401, "The slot password or signature is missing or wrong.", "Пароль или подпись слота не указаны или неверны."
     ),
+    Reason.SIGNATURE_EXPIRED: ReasonInfo(
+        401, "The signature's time is too far from ours.", "Время подписи слишком отличается от нашего."
+    ),
+    Reason.REPLAYED_NONCE: ReasonInfo(401, "This signed request was already used.", "Этот подписанный запрос уже был."),
     Reason.SLOT_NOT_FOUND: ReasonInfo(404, "There is no such slot.", "Такого слота нет."),
     Reason.SLOT_DISABLED: ReasonInfo(404, "This slot is switched off.", "Этот слот выключен."),
     Reason.UPLOAD_TIMEOUT: ReasonInfo(408, "The photo did not arrive in time.", "Фотография не пришла вовремя."),
+    Reason.IDEMPOTENCY_CONFLICT: ReasonInfo(
+        409, "This Idempotency-Key belongs to another photo.", "Этот Idempotency-Key уже занят другой фотографией."
+    ),
     Reason.PAYLOAD_TOO_LARGE: ReasonInfo(
         413, "The photo is larger than this slot accepts.", "Фотография больше, чем принимает слот."
     ),
@@ -63,11 +75,19 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     Reason.UNDECODABLE_IMAGE: ReasonInfo(
         422, "The photo is damaged or cannot be used.", "Фотография повреждена или не годится."
     ),
+    Reason.RATE_LIMITED: ReasonInfo(
+        429,
+        "Photos come faster than allowed; try again shortly.",
+        "Фотографии идут слишком часто, повторите позже.",
+    ),
     Reason.SLOT_BUSY: ReasonInfo(429, "This slot is busy; try again shortly.", "Слот занят, повторите чуть позже."),
     Reason.QUEUE_FULL: ReasonInfo(
         429,
         "Too many photos are in progress; try again shortly.",
         "Слишком много фотографий в работе, повторите позже.",
+    ),
+    Reason.BUDGET_EXHAUSTED: ReasonInfo(
+        429, "Today's budget for AI pictures is used up.", "Сегодняшний бюджет на AI-изображения исчерпан."
     ),
     Reason.INTERNAL_ERROR: ReasonInfo(
         500, "Something broke on our side; it has been logged.", "Внутренняя ошибка, она записана в журнал."

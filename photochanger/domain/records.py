@@ -38,6 +38,8 @@ class JobRow:
     retries: int = 0
     late: bool = False
     cost_microusd: int = 0
+    idempotency_key: str | None = None
+    joined: int = 0
     started_at: datetime | None = None
     finished_at: datetime | None = None
 

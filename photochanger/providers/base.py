@@ -1,10 +1,12 @@
 """What a provider is to the rest of the house: a Driver that turns one prepared photo into one AttemptOutcome."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from photochanger.domain.latency import Expected
 from photochanger.domain.outcome import AttemptOutcome
 
 
@@ -32,11 +34,32 @@ class PreparedPhoto:
 
 
 @dataclass(frozen=True, slots=True)
+class TemplateImage:
+    """A picture of the slot's that travels along; what `role` means is the driver's to say."""
+
+    role: str
+    photo: PreparedPhoto
+
+
+class Publisher(Protocol):
+    """Puts a picture under a public address for a while, for providers that fetch what they work on."""
+
+    def publish(self, photo: PreparedPhoto) -> AbstractContextManager[str]:
+        """The absolute address, good inside the block. Raises ConfigError when this house has no public address."""
+
+
+async def _forget(_handle: str) -> None:
+    """For calls whose handle nobody wants to know."""
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """One attempt, as a driver sees it.
 
     `settings` has passed the driver's `parse_settings`. The driver writes a received picture to `out_path`
     (the caller owns and removes it) and must be done, or cancellable at once, by `deadline` (`trio.current_time`).
+    `on_handle` is awaited with the provider's own id of the work as soon as it is known: it makes the id durable, so
+    that the work can be taken up again after a crash.
     """
 
     photo: PreparedPhoto
@@ -44,12 +67,31 @@ class Call:
     settings: Any
     out_path: Path
     deadline: float
+    templates: tuple[TemplateImage, ...] = ()
+    publisher: Publisher | None = None
+    on_handle: Callable[[str], Awaitable[None]] = _forget
 
 
 class Driver(Protocol):
     """One provider's wire protocol. Only `providers.group` calls it."""
 
     name: str
+    accepts: frozenset[str]
+    """MIME types of photos that can be sent as they are; others are made JPEG first."""
+    needs_public_address: bool
+    """The provider fetches photos from us, so this house must have an address that it can reach."""
+    cap: float
+    """Seconds that one call may take at most, whatever the window says."""
+
+    @property
+    def missing(self) -> str | None:
+        """What must be configured before any call can work, as a sentence; None when nothing is missing."""
+
+    def check(self, operation: str, settings: Any, roles: Sequence[str]) -> None:
+        """Raises ConfigError for an operation, or roles of templates, that cannot work with these settings."""
+
+    def expects(self, settings: Any) -> Expected:
+        """How long a call takes as far as is known before any was measured."""
 
     def parse_settings(self, settings: Mapping[str, Any]) -> Any:
         """The slot's settings in the driver's own type. Raises ConfigError naming the field that is wrong."""

@@ -3,11 +3,12 @@
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
+from uuid import UUID
 
 import trio
 
 from photochanger.db.facade import Db
-from photochanger.domain.slot import Slot
+from photochanger.domain.slot import Plan, Slot, Template
 from photochanger.errors import DatabaseUnavailable
 
 log = logging.getLogger(__name__)
@@ -18,7 +19,13 @@ REFRESH: Final = 30.0
 
 _SLOTS: Final = """
 SELECT id, version, provider, operation, settings, secret_hash, is_active, size_limit_bytes, t_sync_seconds,
-       permits, mailbox, allow_png, jpeg_quality, longest_side
+       permits, mailbox, allow_png, jpeg_quality, longest_side, send_quality, fallbacks, hedge, keep_spares, on_timeout,
+       t_late_seconds, last_resort, last_resort_settings, dedupe_seconds, budget_day_microusd, at_budget, output,
+       output_width, output_height, rate_per_minute, rate_burst, auth, signing_generation,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('id', media.id, 'role', bound.role, 'mime', media.mime,
+                                                     'path', media.path) ORDER BY bound.position), '[]'::jsonb)
+        FROM slot_template AS bound JOIN template_media AS media ON media.id = bound.template_id
+        WHERE bound.slot_id = slot.id) AS templates
 FROM slot WHERE archived_at IS NULL ORDER BY id
 """
 
@@ -28,9 +35,10 @@ OnChange = Callable[[Iterable[Slot]], Awaitable[None]]
 class SlotBook:
     """The slots as they are now. Reading is a look into a dictionary; `run` keeps it fresh."""
 
-    def __init__(self, db: Db, *, t_sync: float) -> None:
+    def __init__(self, db: Db, *, t_sync: float, t_late: float) -> None:
         self._db = db
         self._t_sync = t_sync
+        self._t_late = t_late
         self._slots: dict[str, Slot] = {}
         self.on_change: OnChange | None = None
 
@@ -68,5 +76,18 @@ class SlotBook:
 
     def _slot(self, row: Mapping[str, Any]) -> Slot:
         values = dict(row)
-        seconds = values.pop("t_sync_seconds")
-        return Slot(**values, t_sync=float(seconds) if seconds is not None else self._t_sync)
+        sync, late = values.pop("t_sync_seconds"), values.pop("t_late_seconds")
+        values["t_sync"] = self._t_sync if sync is None else float(sync)
+        values["t_late"] = self._t_late if late is None else float(late)
+        values["fallbacks"] = tuple(_plan(plan) for plan in values["fallbacks"])
+        values["templates"] = tuple(Template(**(each | {"id": UUID(each["id"])})) for each in values["templates"])
+        return Slot(**values)
+
+
+def _plan(stored: Any) -> Plan:
+    """A plan as it lies in the row; what is not understood becomes a plan that no provider takes, and says so."""
+    known = stored if isinstance(stored, dict) else {}
+    settings = known.get("settings")
+    return Plan(
+        str(known.get("provider", "")), str(known.get("operation", "")), settings if isinstance(settings, dict) else {}
+    )

@@ -3,16 +3,18 @@
 import math
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import trio
 
+from photochanger.domain.latency import Expected
 from photochanger.domain.outcome import AttemptOutcome, Picture, Verdict
 from photochanger.errors import ConfigError, StorageUnavailable
 from photochanger.providers.base import Call
+from photochanger.providers.gemini.models import expected_of
 from photochanger.providers.gemini.outcomes import FINISH, from_error, from_reply, shorten
 from photochanger.providers.gemini.picture import save_picture
 from photochanger.providers.gemini.prices import PRICES, ModelPrice, price_of
@@ -49,6 +51,9 @@ class GeminiDriver:
 
     name = "gemini"
     operations = OPERATIONS
+    accepts = frozenset({"image/jpeg", "image/png", "image/webp"})
+    needs_public_address = False
+    cap = 120.0
 
     def __init__(
         self,
@@ -75,6 +80,21 @@ class GeminiDriver:
     def __repr__(self) -> str:
         return f"<GeminiDriver {self._base.geturl()} key={'yes' if self._key else 'no'}>"
 
+    @property
+    def missing(self) -> str | None:
+        if self._key is None and not is_loopback(self._base.hostname or ""):
+            return "GEMINI_API_KEY is not set"
+        return None
+
+    def check(self, operation: str, settings: GeminiSettings, roles: Sequence[str]) -> None:
+        """Raises ConfigError. Any role will do: templates travel as reference pictures, in their order."""
+        if operation not in OPERATIONS:
+            raise ConfigError(f"operation: gemini has no operation {operation[:40]!r} ({', '.join(OPERATIONS)})")
+
+    def expects(self, settings: GeminiSettings) -> Expected:
+        """From users' reports; see models.py."""
+        return expected_of(settings.model, settings.thinking_level)
+
     def parse_settings(self, settings: Mapping[str, Any]) -> GeminiSettings:
         """Raises ConfigError naming the field that is wrong."""
         return parse_settings(settings)
@@ -92,8 +112,8 @@ class GeminiDriver:
         settings: GeminiSettings = call.settings
         if call.operation not in OPERATIONS:
             return AttemptOutcome(Verdict.REJECTED, error_code="OPERATION", message=f"no operation {call.operation!r}")
-        if self._key is None and not is_loopback(self._base.hostname or ""):
-            return AttemptOutcome(Verdict.REJECTED, error_code="API_KEY_MISSING", message="GEMINI_API_KEY is not set")
+        if self.missing is not None:
+            return AttemptOutcome(Verdict.REJECTED, error_code="API_KEY_MISSING", message=self.missing)
         left = call.deadline - trio.current_time()
         if left <= 0:
             return AttemptOutcome(Verdict.TIMEOUT, message="no time was left to start")

@@ -6,6 +6,8 @@ From Google's pages on image generation and on deprecations; state of November 2
 from dataclasses import dataclass
 from typing import Final
 
+from photochanger.domain.latency import Expected
+
 DEFAULT_MODEL: Final = "gemini-3.1-flash-image"
 
 RATIOS: Final = ("1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9")
@@ -51,6 +53,13 @@ RETIRED: Final = {
     "gemini-3-pro-image-preview": Retired("shut down on 2026-06-25", "gemini-3-pro-image"),
 }
 """Ids that answer 404, or are about to."""
+
+
+def expected_of(model: str, thinking_level: str | None) -> Expected:
+    """Seconds for one picture, as gateways and users report them for 1K; spikes beyond the p95 are known of all."""
+    if "pro" in model:
+        return Expected(24.0, 35.0, 45.0)
+    return Expected(20.0, 24.0, 28.0) if thinking_level == "HIGH" else Expected(12.5, 18.0, 22.0)
 
 
 def limits_of(model: str) -> ModelLimits:

@@ -1,11 +1,12 @@
 """The driver of the local provider: costs nothing, needs no network, answers in about a quarter of a second."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import trio
 
+from photochanger.domain.latency import Expected
 from photochanger.domain.outcome import AttemptOutcome, Picture, Verdict
 from photochanger.errors import PictureError, StorageUnavailable
 from photochanger.media.files import write_new
@@ -22,10 +23,21 @@ class LocalDriver:
     """`Driver` whose pictures are made by libvips in `threads`."""
 
     name = "local"
+    accepts = frozenset({"image/jpeg", "image/png", "image/webp"})
+    needs_public_address = False
+    cap = 30.0
+    missing = None
 
     def __init__(self, threads: PictureThreads, *, quality: int = 92) -> None:
         self._threads = threads
         self._quality = quality
+
+    def check(self, operation: str, settings: LocalSettings, roles: Sequence[str]) -> None:
+        """Anything goes: the operation's name says nothing, templates are not used."""
+
+    def expects(self, settings: LocalSettings) -> Expected:
+        """Measured for 24 megapixels on two cores."""
+        return Expected(0.3, 0.6, 1.0)
 
     def parse_settings(self, settings: Mapping[str, Any]) -> LocalSettings:
         """Raises ConfigError."""
