@@ -91,7 +91,7 @@ ANSWERS = [
 
 async def _run(simulator: GeminiSimulator, driver: GeminiDriver, make_call: MakeCall, scenario: str) -> AttemptOutcome:
     simulator.scenario(scenario)
-    driver._cap = 4_000_000
+    driver._generation._cap = 4_000_000
     return await driver.call(make_call())
 
 
@@ -112,6 +112,61 @@ async def test_answer(
     assert (outcome.picture is not None) == (verdict is PICTURE)
     if verdict is not PICTURE and verdict is not BAD_ANSWER and "silent" not in scenario and "block" not in scenario:
         assert outcome.message
+
+
+@pytest.mark.parametrize(
+    ("scenario", "again"),
+    [
+        ("text_only", 1),
+        ("no_image", None),
+        ("finish(NO_IMAGE,absent,silent)", None),
+        ("image_other", 2),
+        ("other", 1),
+        ("image_safety", 1),
+        ("safety", 0),
+        ("prohibited_content", 0),
+        ("image_prohibited_content", 0),
+        ("recitation", 0),
+        ("image_recitation", 0),
+        ("blocklist", 0),
+        ("spii", 0),
+        ("language", 0),
+        ("block", 0),
+        ("block(SAFETY,null)", 0),
+        ("max_tokens", 0),
+        ("malformed_function_call", 0),
+        ("unexpected_tool_call", 0),
+        ("too_many_tool_calls", 0),
+        ("finish(SOMETHING_NEW)", 0),
+        ("bare", 0),
+        ("error(408)", None),
+        ("error(500)", None),
+        ("error(502)", None),
+        ("error(503)", None),
+        ("error(504)", None),
+        ("html", None),
+        ("early(503)", None),
+        ("quota_wait", None),
+        ("quota_day", None),  # without a delay, so there is no second try
+        ("quota_zero", None),
+        ("refuse", None),
+        ("close", None),
+        ("cut(0)", 0),  # the answer had begun: the work was done
+        ("cut(0.5)", 0),
+        ("reset(0.5)+chunked", 0),
+    ],
+)
+async def test_how_many_more_tries_make_sense(
+    simulator: GeminiSimulator, driver: GeminiDriver, make_call: MakeCall, scenario: str, again: int | None
+) -> None:
+    """None leaves it to the verdict: NO_IMAGE, OVERLOADED, TRANSPORT, QUOTA with a delay: tried as time allows."""
+    outcome = await _run(simulator, driver, make_call, scenario)
+    assert outcome.again == again
+    if again is None:
+        assert outcome.verdict in (NO_IMAGE, OVERLOADED, TRANSPORT, QUOTA)
+        assert (outcome.retry_after is None) is (scenario != "quota_wait")
+    elif again == 0:
+        assert outcome.verdict in (REFUSED, REJECTED, BAD_ANSWER, TRANSPORT)
 
 
 @pytest.mark.parametrize("scenario", ["ok", "text_before", "text_after", "drafts(2)", "drafts(2,thought)"])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from photochanger.domain.outcome import AttemptOutcome, Usage, Verdict
 from photochanger.errors import StorageUnavailable
-from photochanger.providers.gemini.driver import _take
+from photochanger.providers.gemini.generate import take
 from photochanger.providers.gemini.outcomes import from_error, from_reply, shorten
 from photochanger.providers.gemini.picture import PIECE, save_picture
 from photochanger.providers.gemini.prices import PRICES, cost_microusd, price_of
@@ -31,7 +31,7 @@ def reply(*parts: Any, finish: str | None = "STOP", **more: Any) -> bytes:
 
 
 def judge(body: bytes, out: Path) -> AttemptOutcome:
-    taken, picture, problem = _take(bytearray(body), out)
+    taken, picture, problem = take(bytearray(body), out)
     assert problem is None
     return from_reply(taken, picture, SETTINGS, PRICES)
 

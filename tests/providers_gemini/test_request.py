@@ -14,19 +14,21 @@ from hypothesis import strategies as st
 
 from photochanger.domain.outcome import Verdict
 from photochanger.providers.base import FileSlice
-from photochanger.providers.gemini import request
+from photochanger.providers.gemini import reading
 from photochanger.providers.gemini.driver import GeminiDriver
-from photochanger.providers.gemini.request import CHUNK, PhotoBody, envelope
+from photochanger.providers.gemini.reading import CHUNK
+from photochanger.providers.gemini.request import FileReference, PhotoBody, envelope
 from photochanger.providers.gemini.settings import parse_settings
 from photochanger.providers.simulator import Answer, Request, SimulatorServer
 from tests.providers_gemini.conftest import KEY, MakeCall, photo_of
+from tests.providers_gemini.leaks import open_files
 
 FILE = bytes(range(256)) * 40
 
 
 async def _sent(path: Path, parts: Sequence[bytes | FileSlice]) -> tuple[bytes, int]:
     """The body as it would go out, and its announced length."""
-    with PhotoBody(b"<", photo_of(path, parts), b">", trio.CapacityLimiter(1)) as body:
+    with PhotoBody([b"<", photo_of(path, parts), b">"], trio.CapacityLimiter(1)) as body:
         pieces = [piece async for piece in body]
         assert body.finished
         return b"".join(pieces), body.length
@@ -50,12 +52,45 @@ slices = st.builds(
 async def test_any_parts_become_one_base64(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: list[bytes | FileSlice]
 ) -> None:
-    monkeypatch.setattr(request, "CHUNK", 48)  # so that small parts cross many pieces
+    monkeypatch.setattr(reading, "CHUNK", 48)  # so that small parts cross many pieces
     path = tmp_path / "file"
     path.write_bytes(FILE)
     body, length = await _sent(path, parts)
     assert body == b"<" + base64.b64encode(_joined(parts)) + b">"
     assert len(body) == length
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(pictures=st.lists(st.lists(st.binary(max_size=40) | slices, max_size=4), max_size=5))
+async def test_each_picture_is_padded_for_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pictures: list[list[bytes | FileSlice]]
+) -> None:
+    monkeypatch.setattr(reading, "CHUNK", 48)
+    path = tmp_path / "file"
+    path.write_bytes(FILE)
+    photos = [photo_of(path, parts, f"image/{number}") for number, parts in enumerate(pictures)]
+    with PhotoBody(envelope(parse_settings({"prompt": "x"}), photos), trio.CapacityLimiter(1)) as body:
+        sent = b"".join([piece async for piece in body])
+    assert len(sent) == body.length
+    (content,) = msgspec.json.decode(sent)["contents"]
+    assert content["parts"] == [
+        *({"inlineData": {"mimeType": photo.mime, "data": base64.b64encode(_joined(photo.parts)).decode()}}
+          for photo in photos),
+        {"text": "x"},
+    ]  # fmt: skip
+
+
+async def test_one_picture_is_open_at_a_time(tmp_path: Path) -> None:
+    photos = []
+    for name in "abc":
+        (tmp_path / name).write_bytes(FILE)
+        photos.append(photo_of(tmp_path / name))
+    most = 0
+    with PhotoBody(envelope(parse_settings({"prompt": "x"}), photos), trio.CapacityLimiter(1)) as body:
+        async for _ in body:
+            most = max(most, sum(str(tmp_path) in entry for entry in open_files()))
+    assert most == 1
+    assert not [entry for entry in open_files() if str(tmp_path) in entry]
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK + 2])
@@ -132,9 +167,10 @@ async def test_the_request_on_the_wire(
 
 
 def test_what_is_not_set_is_not_sent() -> None:
-    before, after = envelope(parse_settings({"prompt": "x"}), "image/png")
-    assert msgspec.json.decode(before + after) == {
-        "contents": [{"role": "user", "parts": [{"inlineData": {"mimeType": "image/png", "data": ""}}, {"text": "x"}]}],
+    (body,) = envelope(parse_settings({"prompt": "x"}), [FileReference("https://host/v1beta/files/a", "image/png")])
+    file = {"mimeType": "image/png", "fileUri": "https://host/v1beta/files/a"}
+    assert msgspec.json.decode(body) == {  # type: ignore[arg-type]  # no picture stands in it
+        "contents": [{"role": "user", "parts": [{"fileData": file}, {"text": "x"}]}],
         "generationConfig": {"responseModalities": ["IMAGE"]},
     }
 

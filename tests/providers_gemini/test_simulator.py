@@ -1,6 +1,7 @@
 """The simulator itself: what it refuses, how it is told what to do, and that it really draws from the photo."""
 
 import base64
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,15 @@ async def ask(
     key: str | None = KEY,
 ) -> tuple[int, Any, dict[str, str]]:
     """Status, decoded JSON and headers of a request made without the driver."""
+    return await send(simulator, method, path, body, key, {})
+
+
+async def send(
+    simulator: GeminiSimulator, method: str, path: str, body: Any, key: str | None, more: Mapping[str, str]
+) -> tuple[int, Any, dict[str, str]]:
+    """The same with `more` headers; bytes are sent as they are, anything else as JSON."""
     content = body if isinstance(body, bytes) else msgspec.json.encode(body)
-    headers = [("Host", "simulator"), ("Content-Length", str(len(content)))]
+    headers = [("Host", "simulator"), ("Content-Length", str(len(content))), *more.items()]
     if key:
         headers.append(("x-goog-api-key", key))
     async with httpcore.AsyncConnectionPool() as pool:

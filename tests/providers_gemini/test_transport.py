@@ -18,6 +18,7 @@ from photochanger.providers.gemini.driver import BASE_URL, GeminiDriver
 from photochanger.providers.gemini.simulator import GeminiSimulator
 from photochanger.providers.http import tls_context
 from tests.providers_gemini.conftest import HANG_GUARD, KEY, MakeCall, photo_of
+from tests.providers_gemini.leaks import CancelAt, open_files, settle
 
 
 @pytest.mark.parametrize("url", [BASE_URL, "http://127.0.0.1:9", "http://localhost", "http://[::1]:80", "https://a/b/"])
@@ -191,24 +192,6 @@ async def test_a_configured_proxy_is_used_and_sees_no_key(
 # --- cancellation ---------------------------------------------------------------------------------------------------
 
 
-def _open_files() -> set[str]:
-    """What this process has open, besides what Trio and the test runner keep."""
-    found = set()
-    for entry in Path("/proc/self/fd").iterdir():
-        try:
-            found.add(f"{entry.name}:{entry.readlink()}")
-        except OSError:
-            continue  # the directory's own descriptor
-    return found
-
-
-async def _settle(simulator: GeminiSimulator) -> None:
-    """Until the simulator has noticed that its clients left."""
-    with trio.fail_after(HANG_GUARD):
-        while simulator.connections:  # noqa: ASYNC110  # a count of real sockets has no event
-            await trio.sleep(0.002)
-
-
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
 async def test_cancelling_at_any_moment_leaves_nothing(
     nursery: trio.Nursery,
@@ -231,8 +214,8 @@ async def test_cancelling_at_any_moment_leaves_nothing(
     started = trio.current_time()
     assert (await driver.call(make_call(photo=photo))).verdict is Verdict.PICTURE
     usual = trio.current_time() - started
-    await _settle(simulator)
-    files, threads = _open_files(), threading.active_count()
+    await settle(simulator)
+    files, threads = open_files(), threading.active_count()
     chance = random.Random(7)
     endings = {"cancelled": 0, "done": 0}
     for _ in range(120):
@@ -240,24 +223,11 @@ async def test_cancelling_at_any_moment_leaves_nothing(
             await driver.call(make_call(photo=photo))
         endings["cancelled" if scope.cancelled_caught else "done"] += 1
         assert limiter.borrowed_tokens == 0
-    await _settle(simulator)
-    assert _open_files() == files
+    await settle(simulator)
+    assert open_files() == files
     assert threading.active_count() <= threads + 2  # idle ones that Trio keeps for later
     assert endings["cancelled"] > 20
     assert (await driver.call(make_call(photo=photo))).verdict is Verdict.PICTURE
-
-
-class CancelAt(trio.abc.Instrument):
-    """Cancels `scope` when `task` has been scheduled `count` times."""
-
-    def __init__(self, task: trio.lowlevel.Task, scope: trio.CancelScope, count: int) -> None:
-        self.task, self.scope, self.left = task, scope, count
-
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        if task is self.task:
-            self.left -= 1
-            if self.left == 0:
-                self.scope.cancel()
 
 
 async def test_cancelling_at_every_step_leaves_nothing(
@@ -268,8 +238,8 @@ async def test_cancelling_at_every_step_leaves_nothing(
     limiter = trio.CapacityLimiter(1)
     driver = GeminiDriver(KEY, ssl_context=context, base_url=simulator.base_url, limiter=limiter)
     await driver.call(make_call())
-    await _settle(simulator)
-    files = _open_files()
+    await settle(simulator)
+    files = open_files()
     step, outcome = 0, None
     while outcome is None:
         step += 1
@@ -282,8 +252,8 @@ async def test_cancelling_at_every_step_leaves_nothing(
                 trio.lowlevel.remove_instrument(instrument)
         assert limiter.borrowed_tokens == 0
         assert step < 500
-    await _settle(simulator)
-    assert _open_files() == files
+    await settle(simulator)
+    assert open_files() == files
     assert step > 10
     assert outcome.verdict is Verdict.PICTURE
 
@@ -298,7 +268,7 @@ async def test_an_abandoned_call_is_seen_by_the_provider(
             while not simulator.calls:  # noqa: ASYNC110
                 await trio.sleep(0.002)
             nursery.cancel_scope.cancel()
-    await _settle(simulator)
+    await settle(simulator)
     assert [(call.verdict, call.client_gone) for call in simulator.calls] == [("abandoned", True)]
 
 

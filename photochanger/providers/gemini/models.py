@@ -21,6 +21,9 @@ SIZES: Final = ("1K", "2K", "4K")
 
 THINKING: Final = ("MINIMAL", "LOW", "MEDIUM", "HIGH")
 
+PICTURES: Final = 14
+"""Pictures in one request, the guest's photo included: Google's page for 3 pro, users' reports for 3.1 flash."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelLimits:
@@ -29,6 +32,7 @@ class ModelLimits:
     ratios: tuple[str, ...] = RATIOS + EXTREME_RATIOS
     sizes: tuple[str, ...] = SIZES
     thinking: tuple[str, ...] = THINKING
+    pictures: int = PICTURES
 
 
 LIMITS: Final = {

@@ -16,29 +16,33 @@ NAME_LIMIT: Final = 200
 WAIT_UNKNOWN: Final = 1.0
 """Seconds to wait after a 429 that does not say how long."""
 
-FINISH: Final = {
-    # Drew nothing; the same request may well succeed.
-    "STOP": Verdict.NO_IMAGE,
-    "NO_IMAGE": Verdict.NO_IMAGE,
-    "IMAGE_OTHER": Verdict.NO_IMAGE,
-    "OTHER": Verdict.NO_IMAGE,
+FINISH: Final[Mapping[str, tuple[Verdict, int | None]]] = {
+    # Drew nothing; the same request may well succeed. After NO_IMAGE, which comes within seconds, as often as it fits.
+    "STOP": (Verdict.NO_IMAGE, 1),
+    "NO_IMAGE": (Verdict.NO_IMAGE, None),
+    "IMAGE_OTHER": (Verdict.NO_IMAGE, 2),
+    "OTHER": (Verdict.NO_IMAGE, 1),
+    # The drawing was judged, not the request: for portraits at the border the next one may pass.
+    "IMAGE_SAFETY": (Verdict.REFUSED, 1),
     # Filters: the same request will be refused again.
-    "SAFETY": Verdict.REFUSED,
-    "IMAGE_SAFETY": Verdict.REFUSED,
-    "PROHIBITED_CONTENT": Verdict.REFUSED,
-    "IMAGE_PROHIBITED_CONTENT": Verdict.REFUSED,
-    "RECITATION": Verdict.REFUSED,
-    "IMAGE_RECITATION": Verdict.REFUSED,
-    "BLOCKLIST": Verdict.REFUSED,
-    "SPII": Verdict.REFUSED,
-    "LANGUAGE": Verdict.REFUSED,
+    "SAFETY": (Verdict.REFUSED, 0),
+    "PROHIBITED_CONTENT": (Verdict.REFUSED, 0),
+    "IMAGE_PROHIBITED_CONTENT": (Verdict.REFUSED, 0),
+    "RECITATION": (Verdict.REFUSED, 0),
+    "IMAGE_RECITATION": (Verdict.REFUSED, 0),
+    "BLOCKLIST": (Verdict.REFUSED, 0),
+    "SPII": (Verdict.REFUSED, 0),
+    "LANGUAGE": (Verdict.REFUSED, 0),
     # The slot's prompt or model leads nowhere: an administrator must look.
-    "MAX_TOKENS": Verdict.REJECTED,
-    "MALFORMED_FUNCTION_CALL": Verdict.REJECTED,
-    "UNEXPECTED_TOOL_CALL": Verdict.REJECTED,
-    "TOO_MANY_TOOL_CALLS": Verdict.REJECTED,
+    "MAX_TOKENS": (Verdict.REJECTED, 0),
+    "MALFORMED_FUNCTION_CALL": (Verdict.REJECTED, 0),
+    "UNEXPECTED_TOOL_CALL": (Verdict.REJECTED, 0),
+    "TOO_MANY_TOOL_CALLS": (Verdict.REJECTED, 0),
 }
-"""finishReason of a reply without picture. One that is not here yet is REJECTED: no picture, no second try."""
+"""finishReason of a reply without picture: the verdict, and how many more tries of the same request make sense (None:
+as the verdict's own rule says). One that is not here yet is REJECTED: no picture, no second try."""
+
+UNKNOWN: Final = (Verdict.REJECTED, 0)
 
 _NO_CHARGE = re.compile(r"\bnot (?:be )?charged\b", re.IGNORECASE)
 _LIMIT_ZERO = re.compile(r"\blimit:\s*0(?![\d.]*[1-9])", re.IGNORECASE)
@@ -70,17 +74,18 @@ def from_reply(
     counted = usage.prompt is not None or usage.candidates is not None
     # Without counts a picture is booked at its list price, a blocked prompt at nothing; the rest is not known.
     unsure = not counted and picture is None and block is None
+    again: int | None = None
     if picture is not None:
         verdict = Verdict.PICTURE
     elif block is not None:
-        verdict = Verdict.REFUSED
+        verdict, again = Verdict.REFUSED, 0
         finish = finish or block
     elif finish is None and not reply.candidates:
         # Nothing at all. With the marks of a Gemini reply it is one of its empty answers, otherwise something else.
         genuine = counted or reply.model_version or reply.response_id
-        verdict = Verdict.NO_IMAGE if genuine else Verdict.BAD_ANSWER
+        verdict, again = FINISH["STOP"] if genuine else (Verdict.BAD_ANSWER, 0)
     else:
-        verdict = FINISH.get(finish or "STOP", Verdict.REJECTED)
+        verdict, again = FINISH.get(finish or "STOP", UNKNOWN)
         if _NO_CHARGE.search(said or ""):
             cost, unsure = 0, False
     return AttemptOutcome(
@@ -94,6 +99,7 @@ def from_reply(
         usage=usage,
         cost_microusd=cost,
         possibly_billed=unsure or (cost > 0 and not price_known),
+        again=again,
     )
 
 

@@ -4,12 +4,13 @@ Google's own page was not at hand: compare with the bill before trusting the las
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
 from photochanger.domain.money import Price
 from photochanger.domain.outcome import Usage
 
-AS_OF: Final = "2026-11-20"
+AS_OF: Final = date(2026, 11, 20)
 
 
 @dataclass(frozen=True, slots=True)

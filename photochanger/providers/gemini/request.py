@@ -1,26 +1,31 @@
-"""The generateContent request: JSON around the photo, which is read and encoded piece by piece while it is sent."""
+"""The generateContent request: JSON around the pictures, which are read and encoded piece by piece while it is sent."""
 
+from collections import deque
 from collections.abc import Sequence
-from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, Final, Self
+from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import pybase64
 import trio
 
-from photochanger.errors import StorageUnavailable
-from photochanger.providers.base import FileSlice, PreparedPhoto
+from photochanger.providers.base import PreparedPhoto
+from photochanger.providers.gemini.reading import ReadingBody, bytes_of
 from photochanger.providers.gemini.settings import GeminiSettings
-from photochanger.providers.http import RequestBody
-
-CHUNK: Final = 3 * 176 * 1024
-"""Bytes of the photo per piece. A multiple of 3, so that only the last piece is padded; 704 KiB once encoded. Each
-piece costs a hop to a thread, and its memory for as long as it is being sent."""
 
 
-def envelope(settings: GeminiSettings, mime: str) -> tuple[bytes, bytes]:
-    """What stands before and after the photo's base64: the photo first, the prompt last, then the configuration.
+@dataclass(frozen=True, slots=True)
+class FileReference:
+    """A picture that lies at Gemini's already."""
+
+    uri: str
+    mime: str
+
+
+def envelope(
+    settings: GeminiSettings, pictures: Sequence[PreparedPhoto | FileReference]
+) -> list[bytes | PreparedPhoto]:
+    """The body in order, a picture standing for its base64: the pictures first, the prompt last, the configuration.
 
     camelCase, as Google writes its replies; an unknown name would be answered with 400.
     """
@@ -41,102 +46,58 @@ def envelope(settings: GeminiSettings, mime: str) -> tuple[bytes, bytes]:
             for category, threshold in sorted(settings.safety_thresholds.items())
         ]
     encode = msgspec.json.encode
-    before = b'{"contents":[{"role":"user","parts":[{"inlineData":{"mimeType":' + encode(mime) + b',"data":"'
-    after = b'"}},' + encode({"text": settings.prompt}) + b"]}]," + encode(rest)[1:]
-    return before, after
+    segments: list[bytes | PreparedPhoto] = []
+    text = b'{"contents":[{"role":"user","parts":['
+    for picture in pictures:
+        if isinstance(picture, FileReference):
+            text += encode({"fileData": {"mimeType": picture.mime, "fileUri": picture.uri}}) + b","
+        else:
+            segments += (text + b'{"inlineData":{"mimeType":' + encode(picture.mime) + b',"data":"', picture)
+            text = b'"}},'
+    segments.append(text + encode({"text": settings.prompt}) + b"]}]," + encode(rest)[1:])
+    return segments
 
 
-class PhotoBody(RequestBody):
-    """`before`, the photo as base64, `after`. Holds one piece of the photo at a time.
+def encoded(photo: PreparedPhoto) -> int:
+    """Characters of a picture's base64; each is padded for itself."""
+    return 4 * ((bytes_of(photo) + 2) // 3)
 
-    Used as a context manager: leaving it closes the file. Iterating raises StorageUnavailable when the photo
-    cannot be read or is shorter than it was.
-    """
 
-    def __init__(self, before: bytes, photo: PreparedPhoto, after: bytes, limiter: trio.CapacityLimiter) -> None:
-        size = sum(len(part) if isinstance(part, bytes) else part.length for part in photo.parts)
-        self.length = len(before) + 4 * ((size + 2) // 3) + len(after)
-        self._before: bytes | None = before
-        self._after: bytes | None = after
-        self._reader: _Reader | None = _Reader(photo.path, photo.parts, size)
-        self._limiter = limiter
+def length_of(segments: Sequence[bytes | PreparedPhoto]) -> int:
+    """Bytes of the body that `segments` become."""
+    return sum(len(item) if isinstance(item, bytes) else encoded(item) for item in segments)
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
+def to_upload(settings: GeminiSettings, pictures: Sequence[PreparedPhoto], limit: int) -> list[int]:
+    """The pictures, by number, that must be uploaded so that the rest fits: the largest first, no more than needed."""
+    length, chosen = length_of(envelope(settings, pictures)), []
+    for number in sorted(range(len(pictures)), key=lambda number: -encoded(pictures[number])):
+        if length <= limit:
+            break
+        # A reference takes some bytes instead; they are within the limit's margin.
+        length -= encoded(pictures[number])
+        chosen.append(number)
+    return sorted(chosen)
+
+
+class PhotoBody(ReadingBody):
+    """Segments as `envelope` makes them: bytes as they are, pictures as base64. Holds one piece of one picture."""
+
+    def __init__(self, segments: Sequence[bytes | PreparedPhoto], limiter: trio.CapacityLimiter) -> None:
+        super().__init__(limiter)
+        self.length = length_of(segments)
+        self._left = deque(segments)
 
     async def __anext__(self) -> bytes:
-        if self._before is not None:
-            piece, self._before = self._before, None
-            return piece
-        if self._reader is not None:
-            # Not abandoned when cancelled: the file is closed only after the thread has left it.
-            if self._reader.left:
-                read = await trio.to_thread.run_sync(self._reader.read, limiter=self._limiter)
+        while True:
+            if (piece := await self._read()) is not None:
                 # Encoded here, not in the thread: it takes microseconds, and memory allocated in threads stays in
                 # their arenas (measured for 15 photos at once: 60 MB in threads, 14 MB here).
-                return pybase64.b64encode(read)
-            self._reader.close()
-            self._reader = None
-        if self._after is not None:
-            piece, self._after = self._after, None
-            self.finished = True
-            return piece
-        raise StopAsyncIteration
-
-
-class _Reader:
-    """The parts of the photo, read through one buffer; used by one thread at a time."""
-
-    def __init__(self, path: Path, parts: Sequence[bytes | FileSlice], size: int) -> None:
-        self._path = path
-        # Views, so that a long literal is not copied again for every piece taken from it.
-        self._parts = [memoryview(part) if isinstance(part, bytes) else part for part in reversed(parts)]
-        self.left = size
-        self._file: BinaryIO | None = None
-        self._buffer = bytearray(min(CHUNK, size))
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-        self._buffer = bytearray()
-
-    def read(self) -> memoryview:
-        """The next CHUNK bytes, fewer at the end; valid until the next call. Blocks. Raises StorageUnavailable."""
-        room = memoryview(self._buffer)[: min(CHUNK, self.left)]
-        filled = 0
-        while filled < len(room):
-            filled += self._fill(room[filled:])
-        self.left -= filled
-        return room
-
-    def _fill(self, room: memoryview) -> int:
-        """Copy from the part at hand, keeping what does not fit for the next time."""
-        part = self._parts.pop()
-        if isinstance(part, memoryview):
-            take = min(len(part), len(room))
-            room[:take] = part[:take]
-            if take < len(part):
-                self._parts.append(part[take:])
-            return take
-        if part.length == 0:
-            return 0
-        try:
-            if self._file is None:
-                self._file = self._path.open("rb", buffering=0)
-            self._file.seek(part.offset)
-            take = self._file.readinto(room[: part.length])  # type: ignore[attr-defined]  # an unbuffered file has it
-        except OSError as error:
-            raise StorageUnavailable(f"the photo cannot be read: {error.strerror}") from error
-        if not take:
-            raise StorageUnavailable("the photo became shorter while it was sent")
-        if take < part.length:
-            self._parts.append(FileSlice(part.offset + take, part.length - take))
-        return int(take)
+                return pybase64.b64encode(piece)
+            if not self._left:
+                raise StopAsyncIteration
+            segment = self._left.popleft()
+            if isinstance(segment, bytes):
+                self.finished = not self._left
+                return segment
+            self._open(segment)

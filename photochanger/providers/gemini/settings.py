@@ -26,8 +26,8 @@ ModelId = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9.-]{0,99}$")]
 class GeminiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the "edit" operation sends along with the photo. None means: leave it to the model.
 
-    `prompt` comes after the photo. `image_size` is the tier of the answer. `safety_thresholds` do not govern the
-    filters on drawn pictures, which cannot be switched off.
+    `prompt` comes after the photo and the templates. `image_size` is the tier of the answer. `safety_thresholds` do not
+    govern the filters on drawn pictures, which cannot be switched off.
     """
 
     prompt: str

@@ -1,5 +1,6 @@
-"""An imitation of generateContent for demos, tests and benchmarks. It is stricter than Google on purpose."""
+"""An imitation of generateContent and the Files API for demos, tests and benchmarks, stricter than Google itself."""
 
-from photochanger.providers.gemini.simulator.service import CallRecord, GeminiSimulator
+from photochanger.providers.gemini.simulator.record import CallRecord
+from photochanger.providers.gemini.simulator.service import GeminiSimulator
 
 __all__ = ["CallRecord", "GeminiSimulator"]

@@ -7,24 +7,26 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 import trio
 
 from photochanger.providers.gemini.simulator import picture
+from photochanger.providers.gemini.simulator.delivery import deliver
+from photochanger.providers.gemini.simulator.files import FileStore, FileTricks
+from photochanger.providers.gemini.simulator.fixed import FixedAnswer
+from photochanger.providers.gemini.simulator.invalid import Invalid, check_key, key_of
 from photochanger.providers.gemini.simulator.plan import Context, Plan, google_error
+from photochanger.providers.gemini.simulator.record import CallRecord
 from photochanger.providers.gemini.simulator.replies import EARLY, build, check, early_answer
+from photochanger.providers.gemini.simulator.stored import StoredFile
 from photochanger.providers.gemini.simulator.usage import charge, usage_metadata
 from photochanger.providers.gemini.simulator.validate import (
     BODY_CAP,
-    Invalid,
     Wanted,
-    check_key,
     check_model,
     check_request,
 )
@@ -42,31 +44,6 @@ from photochanger.providers.simulator import (
 _PATH: Final = re.compile(r"/(v1|v1beta)/models/([^/:]+):generateContent")
 RECORDS: Final = 1000
 """Calls that are remembered; older ones are forgotten."""
-DRIP_PIECES: Final = 50
-
-
-@dataclass(slots=True)
-class CallRecord:
-    """One generateContent call. `verdict` is "running" until it has been answered, then what it came to.
-
-    `charged_microusd` is what the simulated bill grew by. `client_gone` is an abandoned call: the client left before
-    it had the whole answer.
-    """
-
-    at: str
-    model: str
-    request_bytes: int
-    server_timeout: str | None
-    scenario: str = ""
-    verdict: str = "running"
-    status: int | None = None
-    prompt: str = ""
-    photo_bytes: int = 0
-    photo_size: tuple[int, int] | None = None
-    reply_bytes: int = 0
-    charged_microusd: int = 0
-    client_gone: bool = False
-    seconds: float = 0.0
 
 
 class GeminiSimulator:
@@ -75,6 +52,7 @@ class GeminiSimulator:
     `api_key` is the only key accepted; None accepts any or none. `delay` precedes every answer. With `fixed_answer`
     (a JPEG's bytes or path) nothing is decoded or judged and each call gets that picture: for benchmarks.
     Scenarios come from tags in the prompt, `[sim:no_image]`, or from `scenario`, `mix` and `/_sim/scenarios`.
+    `file_tricks` says how the Files API misbehaves.
     """
 
     def __init__(
@@ -90,9 +68,10 @@ class GeminiSimulator:
     ) -> None:
         self._key = api_key
         self._delay = delay
-        self._fixed = _Fixed(fixed_answer) if fixed_answer is not None else None
+        self._fixed = FixedAnswer(fixed_answer) if fixed_answer is not None else None
         self._limiter = trio.CapacityLimiter(threads)
         self._script = Script(check)
+        self._store = FileStore(api_key)
         self.calls: deque[CallRecord] = deque(maxlen=RECORDS)
         self._control = Control(self._script, self.calls)
         self._server = SimulatorServer(
@@ -102,7 +81,7 @@ class GeminiSimulator:
             ssl_context=ssl_context,
             headers={"X-Simulated": "gemini", "Server": "simulator"},
             early=self._early,
-            keep=lambda request: self._fixed is None or request.path.startswith("/_sim/"),
+            keep=lambda request: self._fixed is None or request.path.startswith(("/_sim/", "/upload/")),
         )
 
     @property
@@ -113,6 +92,20 @@ class GeminiSimulator:
     def connections(self) -> int:
         """Connections that are open now."""
         return self._server.connections
+
+    @property
+    def files(self) -> dict[str, StoredFile]:
+        """What lies at the Files API now, by name."""
+        return self._store.files
+
+    @property
+    def file_tricks(self) -> FileTricks:
+        return self._store.tricks
+
+    @property
+    def file_requests(self) -> list[str]:
+        """What the Files API was asked, in order: "start", "upload", "get", "list", "delete"."""
+        return list(self._store.requests)
 
     async def run(self, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled; started with the port, which a restart keeps."""
@@ -131,9 +124,10 @@ class GeminiSimulator:
         self._script.default(scenario)
 
     def reset(self) -> None:
-        """Forget scenarios and calls."""
+        """Forget scenarios, calls and files."""
         self._script.reset()
         self.calls.clear()
+        self._store.reset()
 
     @property
     def charged_microusd(self) -> int:
@@ -163,6 +157,8 @@ class GeminiSimulator:
         found = _PATH.fullmatch(request.path)
         if request.path.startswith("/_sim/"):
             await self._control(request, answer)
+        elif self._store.serves(request.path):
+            await self._store(request, answer, self.base_url)
         elif found is None or request.method != "POST":
             await answer.whole(404, b"<html><title>Error 404 (Not Found)!!1</title></html>", "text/html")
         else:
@@ -187,11 +183,14 @@ class GeminiSimulator:
 
     async def _answer(self, version: str, call: CallRecord, request: Request, answer: Answer) -> None:
         try:
-            check_key(_key_of(request), self._key)
+            check_key(key_of(request), self._key)
             check_model(call.model)
-            wanted = await self._in_thread(partial(check_request, version, call.model, request.body))
+            wanted = await self._in_thread(
+                partial(check_request, version, call.model, request.body, self._store.by_uri())
+            )
             request.body = bytearray()
             call.prompt = wanted.prompt[:500]
+            call.pictures = wanted.ways
             call.photo_bytes = sum(map(len, wanted.photos))
             steps = steps_in(wanted.prompt)
             call.scenario = "+".join(step.name for step in steps) or self._script.next()
@@ -206,13 +205,14 @@ class GeminiSimulator:
             # Drawn is billed, whether or not anybody takes it.
             call.charged_microusd = charge(call.model, plan.usage) if plan.http == 200 else 0
             await trio.sleep(self._delay + plan.delay if math.isfinite(plan.delay) else math.inf)
-            await _deliver(plan, answer)
+            await deliver(plan, answer)
             call.verdict = plan.verdict
 
     def _plan(self, steps: tuple[Any, ...], wanted: Wanted, call: CallRecord) -> Plan:
         """In a thread: the answer, drawn if the scenario draws."""
         try:
-            call.photo_size = picture.photo_size(wanted.photos[0]) if wanted.photos else None
+            sizes = [picture.photo_size(photo) for photo in wanted.photos]  # all of them, so that each is judged
+            call.photo_size = sizes[0] if sizes else None
             size = picture.output_size(call.model, wanted.aspect_ratio, wanted.image_size, call.photo_size)
             context = Context(
                 call.model,
@@ -229,7 +229,7 @@ class GeminiSimulator:
     async def _answer_fixed(self, version: str, call: CallRecord, request: Request, answer: Answer) -> None:
         assert self._fixed is not None
         try:
-            check_key(_key_of(request), self._key)
+            check_key(key_of(request), self._key)
         except Invalid as error:
             call.verdict = "invalid: key"
             await answer.json(error.http, google_error(error.http, error.status, str(error), error.details))
@@ -245,48 +245,3 @@ class GeminiSimulator:
 
     async def _in_thread(self, work: Any) -> Any:
         return await trio.to_thread.run_sync(work, limiter=self._limiter)
-
-
-class _Fixed:
-    """The prepared answer: its long tail is encoded once."""
-
-    def __init__(self, answer: bytes | Path) -> None:
-        data = answer if isinstance(answer, bytes) else answer.read_bytes()
-        context = Context("gemini-3.1-flash-image", "", lambda pictures: {}, lambda png: data)
-        candidates = msgspec.json.encode(build(parse_steps("ok"), context).value["candidates"])
-        self.tail = b',"candidates":' + candidates + b"}"
-
-    def head(self, model: str) -> bytes:
-        usage = usage_metadata(
-            model if model.startswith("gemini-3-pro") else "gemini-3.1-flash-image", "", 1, "1K", None, 1
-        )
-        names = {"modelVersion": model, "responseId": secrets.token_urlsafe(16), "usageMetadata": usage}
-        return msgspec.json.encode(names)[:-1]
-
-
-def _key_of(request: Request) -> str | None:
-    found = re.search(r"(?:^|&)key=([^&]*)", request.query)
-    return request.headers.get("x-goog-api-key") or (found[1] if found else None)
-
-
-async def _deliver(plan: Plan, answer: Answer) -> None:
-    """Send the plan's bytes the way it says."""
-    body = plan.body
-    if plan.cut is not None and plan.cut < 0:
-        await answer.cut()
-        return
-    await answer.start(
-        plan.http, {"Content-Type": plan.content_type, **plan.headers}, None if plan.chunked else len(body)
-    )
-    upto = len(body) if plan.cut is None else int(len(body) * min(plan.cut, 1.0))
-    if plan.drip is None:
-        await answer.send(memoryview(body)[:upto])
-    else:
-        step = max(1, math.ceil(len(body) / DRIP_PIECES))
-        for start in range(0, upto, step):
-            await answer.send(memoryview(body)[start : min(start + step, upto)])
-            await trio.sleep(plan.drip / DRIP_PIECES)
-    if plan.cut is None:
-        await answer.end()
-    else:
-        await answer.cut(reset=plan.reset)
