@@ -1,5 +1,7 @@
 """The one family of expected failures. Whatever is not one of these is a bug and is logged as one."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from photochanger.domain.reasons import REASONS, Reason
@@ -13,21 +15,48 @@ class Refusal(PhotoChangerError):
     """A request is answered with a reason instead of a picture.
 
     `detail` is a sentence of ours for the caller (never upstream text); `retry_after` is in whole seconds;
-    `job_id` names the job where there is one.
+    `job_id` names the job where there is one, `result_url` where its picture may be found later.
     """
 
     def __init__(
-        self, reason: Reason, detail: str = "", *, retry_after: int | None = None, job_id: UUID | None = None
+        self,
+        reason: Reason,
+        detail: str = "",
+        *,
+        retry_after: int | None = None,
+        job_id: UUID | None = None,
+        result_url: str | None = None,
     ) -> None:
         super().__init__(detail or REASONS[reason].en)
         self.reason = reason
         self.detail = detail
         self.retry_after = retry_after
         self.job_id = job_id
+        self.result_url = result_url
 
 
 class ConfigError(PhotoChangerError):
     """The configuration cannot work; the message says which setting and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with one field of a slot. `field` is its path, as in `fallbacks[0].settings.prompt`."""
+
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}"
+
+
+class SlotInvalid(PhotoChangerError):
+    """A slot cannot be as it was asked to be; `problems` are all there are, not only the first."""
+
+    def __init__(self, slot_id: str, problems: Sequence[Problem]) -> None:
+        super().__init__(f"{slot_id} cannot be like that: " + "; ".join(map(str, problems)))
+        self.slot_id = slot_id
+        self.problems = tuple(problems)
 
 
 class DatabaseUnavailable(PhotoChangerError):

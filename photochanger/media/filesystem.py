@@ -3,8 +3,9 @@
     temp/{slot_id}/{job_id}/...                       the files of running jobs
     results/{yyyy-mm-dd}/{job_id}.jpg                 day of arrival, UTC
     results/{yyyy-mm-dd}/{job_id}_preview.webp
+    templates/{template_id}.jpg                       what slots send along
 
-Folders are 0700 and files 0600. Both trees are on one disk, so that keeping a result is a rename.
+Folders are 0700 and files 0600. All trees are on one disk, so that keeping a file is a rename.
 """
 
 import errno
@@ -40,6 +41,7 @@ class FilesystemStore:
         self.root = root
         self._temp = root / "temp"
         self._results = root / "results"
+        self._templates = root / "templates"
         self._limiter = trio.CapacityLimiter(threads)
 
     async def open(self) -> None:
@@ -62,6 +64,10 @@ class FilesystemStore:
     async def keep_preview(self, temp_path: Path, result_path: str) -> StoredFile:
         place = self.locate(preview_path(result_path))
         return await self._run("A preview cannot be kept", self._move, temp_path, place, "image/webp", False)
+
+    async def keep_template(self, temp_path: Path, template_id: str, mime: str) -> StoredFile:
+        place = self._templates / (safe_name(template_id) + EXTENSIONS[mime])
+        return await self._run("A template cannot be kept", self._move, temp_path, place, mime, True)
 
     async def find_result(self, job_id: str) -> StoredFile | None:
         return await self._run("The results cannot be searched", self._find, safe_name(job_id))
@@ -104,14 +110,14 @@ class FilesystemStore:
     def _move(self, temp_path: Path, place: Path, mime: str, durable: bool) -> StoredFile:
         """The order matters: the bytes are on disk before the name is, the name before anyone hears of it."""
         digest, size = _hash(temp_path, sync=durable)
-        day = place.parent
-        is_new_day = not day.exists()
-        day.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = place.parent
+        is_new_folder = not folder.exists()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         temp_path.replace(place)
         if durable:
-            _sync_folder(day)
-            if is_new_day:
-                _sync_folder(self._results)
+            _sync_folder(folder)
+            if is_new_folder:
+                _sync_folder(folder.parent)
         return self._stored(place, mime, size, digest)
 
     def _find(self, job_id: str) -> StoredFile | None:

@@ -28,10 +28,10 @@ class LeftoverTemp:
 
 
 class MediaStore(Protocol):
-    """Temp folders that die with their job, and results that outlive it.
+    """Temp folders that die with their job, results that outlive it, and the slots' templates.
 
-    Every method may raise StorageUnavailable. Names are checked: `slot_id` and `job_id` that could leave their
-    folder raise ValueError, because they must never have come this far.
+    Every method may raise StorageUnavailable. Names are checked: ids that could leave their folder raise ValueError,
+    because they must never have come this far.
     """
 
     def temp_path(self, slot_id: str, job_id: str) -> Path:
@@ -45,6 +45,9 @@ class MediaStore(Protocol):
 
     async def keep_preview(self, temp_path: Path, result_path: str) -> StoredFile:
         """Move a result's WebP preview beside it (see `preview_path`). Not forced to disk: it can be made again."""
+
+    async def keep_template(self, temp_path: Path, template_id: str, mime: str) -> StoredFile:
+        """Move a slot's template, checked and clean, among the templates. Survives a loss of power, as results do."""
 
     async def find_result(self, job_id: str) -> StoredFile | None:
         """The result that was kept for a job, found by its name alone: after a crash nothing else may know it."""

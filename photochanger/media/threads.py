@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -13,6 +13,8 @@ from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, reschedule, w
 
 T = TypeVar("T")
 
+_REMEMBER = 32
+
 
 class Priority(IntEnum):
     """What goes first when all threads are taken: what a waiting booth gets soonest."""
@@ -20,7 +22,8 @@ class Priority(IntEnum):
     VERIFY = 0
     LAST_RESORT = 1
     NORMALISE = 2
-    PREVIEW = 3
+    LATE = 3
+    PREVIEW = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class PictureThreads:
         self._queue: list[tuple[Priority, int, Task]] = []
         self._arrivals = itertools.count()
         self._limiter = trio.CapacityLimiter(self.workers)
+        self._took: dict[Priority, deque[float]] = {priority: deque(maxlen=_REMEMBER) for priority in Priority}
 
     async def run(self, priority: Priority, function: Callable[..., T], *args: object) -> T:
         """`function(*args)` in a picture thread.
@@ -57,10 +61,17 @@ class PictureThreads:
         the pixel limit of the probe bounds that wait.
         """
         await self._take_turn(priority)
+        started = trio.current_time()
         try:
             return await trio.to_thread.run_sync(function, *args, limiter=self._limiter)
         finally:
+            self._took[priority].append(trio.current_time() - started)
             self._pass_on(priority)
+
+    def usual(self, priority: Priority) -> float:
+        """Seconds that nine of ten pieces of this work did not exceed lately, without queueing; 0 before the first."""
+        took = sorted(self._took[priority])
+        return took[int(len(took) * 0.9)] if took else 0.0
 
     def state(self) -> PictureThreadsState:
         """How busy the threads are; the wait ahead of a verification can be estimated from it."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from photochanger.media.files import write_new
+from photochanger.media.fit import Fit, laid_out, place
 from photochanger.media.formats.layout import Format
 from photochanger.media.pixels import decoding, load, upright
 from photochanger.media.prepare import QUALITY, to_jpeg
@@ -27,13 +28,20 @@ class Verified:
 
 
 def verify(
-    path: Path, reply_path: Path, *, allow_png: bool = False, quality: int = QUALITY, max_pixels: int = MAX_PIXELS
+    path: Path,
+    reply_path: Path,
+    *,
+    allow_png: bool = False,
+    quality: int = QUALITY,
+    max_pixels: int = MAX_PIXELS,
+    fit: Fit | None = None,
 ) -> Verified:
     """Decode the provider's picture at `path` whole and make it fit to be delivered. Blocks: use a picture thread.
 
     A baseline sRGB JPEG that is upright is delivered untouched, and so is an 8-bit sRGB PNG where `allow_png`.
-    Anything else (PNG, WebP, progressive, CMYK, greyscale, turned by EXIF, another profile) is encoded anew to
-    `reply_path`: as PNG, transparency kept, where it was one and `allow_png`; otherwise as baseline JPEG.
+    Anything else (PNG, WebP, progressive, CMYK, greyscale, turned by EXIF, another profile) and what has not the
+    shape that `fit` asks for is encoded anew to `reply_path`: as PNG, transparency kept, where it was one and
+    `allow_png`; otherwise as baseline JPEG.
 
     What the provider called the picture does not matter, only its bytes do. Any complaint of the decoder counts as
     damage here, where a guest's own photo is treated more gently.
@@ -42,15 +50,18 @@ def verify(
     """
     it = probe(path, max_pixels=max_pixels)
     as_png = allow_png and it.format is Format.PNG
-    if it.is_baseline_srgb or (as_png and _is_plain_png(it)):
+    placement = place(fit, it.width, it.height, max_pixels=max_pixels)
+    if placement is None and (it.is_baseline_srgb or (as_png and _is_plain_png(it))):
         with decoding():
             load(path, it, "warning", shrink=_shrink(it)).avg()
         return Verified(path, it.mime, it.width, it.height, False)
     with decoding():
         image = upright(path, it, "warning", flatten=not as_png)
+        if placement is not None:
+            image = laid_out(image, placement)
         data = image.pngsave_buffer(keep="none", compression=3) if as_png else to_jpeg(image, quality)
     write_new(reply_path, data)
-    return Verified(reply_path, "image/png" if as_png else "image/jpeg", it.width, it.height, True)
+    return Verified(reply_path, "image/png" if as_png else "image/jpeg", image.width, image.height, True)
 
 
 def write_preview(picture: Path, path: Path) -> int:

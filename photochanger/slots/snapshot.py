@@ -1,33 +1,21 @@
 """Slots in memory: what the rows said last, so that a photo never waits for PostgreSQL to learn its slot."""
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Final
-from uuid import UUID
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
 
 import trio
 
 from photochanger.db.facade import Db
-from photochanger.domain.slot import Plan, Slot, Template
+from photochanger.domain.slot import Slot
 from photochanger.errors import DatabaseUnavailable
+from photochanger.slots.rows import SELECT, slot_of
 
 log = logging.getLogger(__name__)
 
 CHANNEL: Final = "photochanger_settings"
 REFRESH: Final = 30.0
 """Seconds after which the rows are read again even when nothing was announced: announcements may get lost."""
-
-_SLOTS: Final = """
-SELECT id, version, provider, operation, settings, secret_hash, is_active, size_limit_bytes, t_sync_seconds,
-       permits, mailbox, allow_png, jpeg_quality, longest_side, send_quality, fallbacks, hedge, keep_spares, on_timeout,
-       t_late_seconds, last_resort, last_resort_settings, dedupe_seconds, budget_day_microusd, at_budget, output,
-       output_width, output_height, rate_per_minute, rate_burst, auth, signing_generation,
-       (SELECT coalesce(jsonb_agg(jsonb_build_object('id', media.id, 'role', bound.role, 'mime', media.mime,
-                                                     'path', media.path) ORDER BY bound.position), '[]'::jsonb)
-        FROM slot_template AS bound JOIN template_media AS media ON media.id = bound.template_id
-        WHERE bound.slot_id = slot.id) AS templates
-FROM slot WHERE archived_at IS NULL ORDER BY id
-"""
 
 OnChange = Callable[[Iterable[Slot]], Awaitable[None]]
 
@@ -52,8 +40,8 @@ class SlotBook:
 
     async def refresh(self) -> None:
         """Read the rows again. Raises DatabaseUnavailable; then everything stays as it was."""
-        rows = await self._db.fetch(_SLOTS)
-        fresh = {row["id"]: self._slot(row) for row in rows}
+        rows = await self._db.fetch(SELECT + " ORDER BY id")
+        fresh = {row["id"]: slot_of(row, t_sync=self._t_sync, t_late=self._t_late) for row in rows}
         if fresh != self._slots:
             self._slots = fresh
             if self.on_change is not None:
@@ -73,21 +61,3 @@ class SlotBook:
                         await self.refresh()
             except (DatabaseUnavailable, trio.EndOfChannel):
                 await trio.sleep(1.0)
-
-    def _slot(self, row: Mapping[str, Any]) -> Slot:
-        values = dict(row)
-        sync, late = values.pop("t_sync_seconds"), values.pop("t_late_seconds")
-        values["t_sync"] = self._t_sync if sync is None else float(sync)
-        values["t_late"] = self._t_late if late is None else float(late)
-        values["fallbacks"] = tuple(_plan(plan) for plan in values["fallbacks"])
-        values["templates"] = tuple(Template(**(each | {"id": UUID(each["id"])})) for each in values["templates"])
-        return Slot(**values)
-
-
-def _plan(stored: Any) -> Plan:
-    """A plan as it lies in the row; what is not understood becomes a plan that no provider takes, and says so."""
-    known = stored if isinstance(stored, dict) else {}
-    settings = known.get("settings")
-    return Plan(
-        str(known.get("provider", "")), str(known.get("operation", "")), settings if isinstance(settings, dict) else {}
-    )

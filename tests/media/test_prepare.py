@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from tests.media.conftest import Keep
 from tests.media.reading import decoded, difference, load, sent
 
 
-def prepared(path: Path, out: Path, **options: int) -> PreparedPhoto:
+def prepared(path: Path, out: Path, **options: Any) -> PreparedPhoto:
     return prepare(path, out, probe(path), **options)
 
 

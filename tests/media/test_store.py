@@ -216,3 +216,18 @@ async def test_a_result_that_cannot_be_kept_leaves_no_part_of_itself(store: File
     with pytest.raises(StorageUnavailable):
         await store.keep_result(folder / "reply", JOB, "image/jpeg")
     assert files(store.root) == ["results", f"temp/slot-001/{JOB}/reply"]
+
+
+async def test_a_template_is_kept_beside_the_results(store: FilesystemStore) -> None:
+    folder = made(store, "templates", JOB)
+    (folder / "template").write_bytes(b"a style")
+    kept = await store.keep_template(folder / "template", JOB, "image/png")
+    assert kept.path == f"templates/{JOB}.png"
+    assert (kept.bytes, kept.mime, kept.sha256) == (7, "image/png", hashlib.sha256(b"a style").hexdigest())
+    assert store.locate(kept.path).read_bytes() == b"a style"
+    assert mode(store.root / "templates") == 0o700
+    await store.remove_temp("templates", JOB)
+    assert await store.sweep_temp(0) == 0
+    assert files(store.root) == [kept.path]
+    with pytest.raises(ValueError, match="not a safe file name"):
+        await store.keep_template(folder / "template", "../x", "image/png")

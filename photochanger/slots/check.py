@@ -1,0 +1,138 @@
+"""Whether a slot can work as it is set up: everything that can be known before the first photo comes."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from photochanger.domain.slot import Plan, Slot
+from photochanger.errors import ConfigError, Problem
+from photochanger.media.fit import LARGEST, SMALLEST
+from photochanger.providers.base import Driver
+from photochanger.slots.wording import told
+
+MOST_PLANS: Final = 5
+"""The first plan and its fallbacks: more can hardly be tried inside any window."""
+
+_RANGES: Final[Mapping[str, tuple[float, float]]] = {
+    "t_sync": (10, 60),
+    "t_late": (0, 600),
+    "permits": (1, 100),
+    "mailbox": (1, 1000),
+    "size_limit_bytes": (1, 2_000_000_000),
+    "longest_side": (256, LARGEST),
+    "send_quality": (1, 100),
+    "jpeg_quality": (1, 100),
+    "dedupe_seconds": (0, 86_400),
+    "budget_day_microusd": (0, 10**12),
+    "rate_per_minute": (1, 100_000),
+    "rate_burst": (1, 100_000),
+    "output_width": (SMALLEST, LARGEST),
+    "output_height": (SMALLEST, LARGEST),
+}
+"""Seconds, bytes, pixels, microusd; None is allowed where the slot has it."""
+
+_FIELD: Final = re.compile(r"([A-Za-z_][\w.\[\]]*): (.*)", re.DOTALL)
+
+
+def check_slot(
+    slot: Slot, drivers: Mapping[str, Driver], *, public_base_url: str | None, max_pixels: int
+) -> list[Problem]:
+    """Everything that is wrong with `slot`; empty when nothing is. `drivers` are this house's, by their names."""
+    return [
+        *_check_plans(slot, drivers, public_base_url),
+        *_check_last_resort(slot, drivers),
+        *_check_numbers(slot),
+        *_check_output(slot, max_pixels),
+    ]
+
+
+def _check_plans(slot: Slot, drivers: Mapping[str, Driver], public_base_url: str | None) -> Iterator[Problem]:
+    roles = [template.role for template in slot.templates]
+    for number, plan in enumerate(slot.plans):
+        prefix = f"fallbacks[{number - 1}]." if number else ""
+        if plan in slot.plans[:number]:
+            yield Problem(prefix.rstrip("."), "this plan is there already: asking the same again helps nobody")
+            continue
+        driver = drivers.get(plan.provider)
+        if driver is None:
+            known = ", ".join(sorted(drivers))
+            yield Problem(f"{prefix}provider", f"there is no provider {plan.provider[:40]!r} ({known})")
+            continue
+        yield from _check_plan(plan, driver, prefix, roles)
+        if driver.missing is not None:
+            yield Problem(f"{prefix}provider", driver.missing)
+        if driver.needs_public_address and public_base_url is None:
+            yield Problem(
+                f"{prefix}provider",
+                f"{driver.name.capitalize()} fetches photos from this house: "
+                "set PUBLIC_BASE_URL to an address that the internet reaches",
+            )
+    if len(slot.plans) > MOST_PLANS:
+        yield Problem("fallbacks", f"there may be {MOST_PLANS - 1} at most, not {len(slot.fallbacks)}")
+
+
+def _check_plan(plan: Plan, driver: Driver, prefix: str, roles: Sequence[str]) -> Iterator[Problem]:
+    try:
+        settings = driver.parse_settings(plan.settings)
+    except ConfigError as error:
+        yield _settings_problem(error, driver, f"{prefix}settings")
+        return
+    try:
+        driver.check(plan.operation, settings, roles)
+    except ConfigError as error:
+        field, message = _field_and_message(str(error))
+        where = {"operation": f"{prefix}operation", "templates": "templates"}
+        yield Problem(where.get(field, f"{prefix}settings.{field}" if field else f"{prefix}operation"), message)
+
+
+def _check_last_resort(slot: Slot, drivers: Mapping[str, Driver]) -> Iterator[Problem]:
+    if slot.last_resort != "local":
+        return
+    driver = drivers.get("local")
+    if driver is None:
+        yield Problem("last_resort", "this house has no local provider")
+        return
+    try:
+        driver.parse_settings(slot.last_resort_settings)
+    except ConfigError as error:
+        yield _settings_problem(error, driver, "last_resort_settings")
+
+
+def _check_numbers(slot: Slot) -> Iterator[Problem]:
+    for field, (low, high) in _RANGES.items():
+        value = getattr(slot, field)
+        if value is not None and not low <= value <= high:
+            yield Problem(field, f"must be from {_number(low)} to {_number(high)}, not {_number(value)}")
+
+
+def _check_output(slot: Slot, max_pixels: int) -> Iterator[Problem]:
+    width, height = slot.output_width, slot.output_height
+    if (width is None) != (height is None):
+        missing = "output_width" if width is None else "output_height"
+        yield Problem(missing, "give both sides, or neither for the shape of the photo that was sent")
+    if width is not None and height is not None and width * height > max_pixels:
+        yield Problem(
+            "output_width",
+            f"{width} x {height} are {width * height / 1e6:g} megapixels; at most {max_pixels / 1e6:g} are delivered",
+        )
+
+
+def _settings_problem(error: ConfigError, driver: Driver, prefix: str) -> Problem:
+    """Drivers say "field: why", some of them in msgspec's words, or "its name: why - at `$.field`"."""
+    text = str(error)
+    if text.startswith(f"{driver.name}: "):
+        path, message = told(text.removeprefix(f"{driver.name}: "))
+        return Problem(prefix + path, message)
+    field, message = _field_and_message(text)
+    if message.startswith(("expected `", "object ")):
+        message = told(message)[1]
+    return Problem(f"{prefix}.{field}" if field and field != "settings" else prefix, message)
+
+
+def _field_and_message(text: str) -> tuple[str, str]:
+    found = _FIELD.fullmatch(text)
+    return (found[1], found[2]) if found else ("", text)
+
+
+def _number(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

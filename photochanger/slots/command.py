@@ -1,0 +1,87 @@
+"""`photochanger slot` and `photochanger template`: looking at slots and changing them from a terminal.
+
+Each function does one command and returns what to print. What can be expected to fail is raised, in sentences for
+people; of a slot that cannot work all problems are told (SlotInvalid).
+"""
+
+import json
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+import trio
+
+from photochanger.config import Config
+from photochanger.db.facade import Db
+from photochanger.db.running import running_db
+from photochanger.domain.slot import Slot
+from photochanger.errors import ConfigError, PictureError, Problem
+from photochanger.media.filesystem import FilesystemStore
+from photochanger.media.threads import PictureThreads
+from photochanger.providers.drivers import make_drivers
+from photochanger.slots.change import apply_change, read_slot
+from photochanger.slots.check import check_slot
+from photochanger.slots.rows import SELECT, slot_of
+from photochanger.slots.templates import add_template, bind
+
+
+async def show_slot(config: Config, slot_id: str) -> str:
+    """The slot as a JSON document that can be edited and given back."""
+    async with _database(config) as db:
+        return json.dumps(await read_slot(db, slot_id), ensure_ascii=False, indent=2)
+
+
+async def set_slot(config: Config, slot_id: str, path: Path) -> str:
+    """Change the slot as the JSON document at `path` says, whole or not at all."""
+    change = await trio.to_thread.run_sync(_read_document, path)
+    async with _database(config) as db:
+        slot = await apply_change(db, slot_id, change, _check(config), t_sync=config.t_sync, t_late=config.t_late)
+    return f"{slot_id} is at version {slot.version}; a running service knows it at once."
+
+
+async def add_slot_template(config: Config, path: Path, slot_id: str, role: str, position: int | None) -> str:
+    """Keep the picture at `path` and bind it to the slot; also says what keeps the slot from working then."""
+    async with _database(config) as db:
+        await read_slot(db, slot_id)  # before anything is kept for a slot that is not there
+        media = FilesystemStore(config.media_root)
+        try:
+            template_id = await add_template(db, media, PictureThreads(), path, path.name, max_pixels=config.max_pixels)
+        except PictureError as error:
+            raise ConfigError(f"{path.name}: {error.detail}") from None
+        await bind(db, slot_id, template_id, role, position)
+        row = await db.fetchrow(SELECT + " AND id = $1", slot_id)
+    problems = _check(config)(slot_of(row, t_sync=config.t_sync, t_late=config.t_late)) if row else []
+    said = f"template {template_id} travels with every photo of {slot_id} now, as {role}."
+    return "\n".join([said, *(f"Still wrong in {slot_id}: {problem}" for problem in problems)])
+
+
+def _database(config: Config) -> AbstractAsyncContextManager[Db]:
+    return running_db(config.database_url, config.database_schema, config.database_folder)
+
+
+def _check(config: Config) -> Callable[[Slot], list[Problem]]:
+    """`check_slot` with the drivers that a service with this configuration has."""
+    return partial(
+        check_slot,
+        drivers=make_drivers(config, PictureThreads()),
+        public_base_url=config.public_base_url,
+        max_pixels=config.max_pixels,
+    )
+
+
+def _read_document(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
+    except OSError as error:
+        raise ConfigError(f"{path.name} cannot be read: {error.strerror}") from None
+    except ValueError as error:  # of JSON, and of bytes that are no UTF-8
+        raise ConfigError(f"{path.name} is not a JSON document: {error}") from None
+    if not isinstance(document, dict):
+        raise ConfigError(f'{path.name} must be an object, as in {{"permits": 3}}')
+    return document
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON's")

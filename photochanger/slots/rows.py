@@ -1,0 +1,40 @@
+"""A slot's row, and what it means: the one place that knows how a slot lies in the database."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import UUID
+
+from photochanger.domain.slot import Plan, Slot, Template
+
+SELECT: Final = """
+SELECT id, version, provider, operation, settings, secret_hash, is_active, size_limit_bytes, t_sync_seconds,
+       permits, mailbox, allow_png, jpeg_quality, longest_side, send_quality, fallbacks, hedge, keep_spares, on_timeout,
+       t_late_seconds, last_resort, last_resort_settings, dedupe_seconds, budget_day_microusd, at_budget, output,
+       output_width, output_height, rate_per_minute, rate_burst, auth, signing_generation,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('id', media.id, 'role', bound.role, 'mime', media.mime,
+                                                     'path', media.path) ORDER BY bound.position), '[]'::jsonb)
+        FROM slot_template AS bound JOIN template_media AS media ON media.id = bound.template_id
+        WHERE bound.slot_id = slot.id) AS templates
+FROM slot WHERE archived_at IS NULL
+"""
+"""All slots in use; go on with AND for one of them."""
+
+
+def slot_of(row: Mapping[str, Any], *, t_sync: float, t_late: float) -> Slot:
+    """The slot of a row of `SELECT`. `t_sync` and `t_late` are the house's own, for slots that leave them to it."""
+    values = dict(row)
+    sync, late = values.pop("t_sync_seconds"), values.pop("t_late_seconds")
+    values["t_sync"] = t_sync if sync is None else float(sync)
+    values["t_late"] = t_late if late is None else float(late)
+    values["fallbacks"] = tuple(_plan(plan) for plan in values["fallbacks"])
+    values["templates"] = tuple(Template(**(each | {"id": UUID(each["id"])})) for each in values["templates"])
+    return Slot(**values)
+
+
+def _plan(stored: Any) -> Plan:
+    """A plan as it lies in the row; what is not understood becomes a plan that no provider takes, and says so."""
+    known = stored if isinstance(stored, dict) else {}
+    settings = known.get("settings")
+    return Plan(
+        str(known.get("provider", "")), str(known.get("operation", "")), settings if isinstance(settings, dict) else {}
+    )

@@ -1,0 +1,162 @@
+"""Templates: pictures that belong to slots and travel along with every photo. They never change once kept."""
+
+import re
+from pathlib import Path
+from typing import Final
+from uuid import UUID, uuid4
+
+import trio
+
+from photochanger.db.facade import Db
+from photochanger.domain.reasons import Reason
+from photochanger.domain.slot import Slot, Template
+from photochanger.errors import PictureError, Problem, Refusal, SlotInvalid, StorageUnavailable
+from photochanger.media.files import storage_error, write_new
+from photochanger.media.formats.layout import Format, damaged
+from photochanger.media.pixels import decoding, load, upright
+from photochanger.media.prepare import as_it_came, to_jpeg
+from photochanger.media.probe import MAX_PIXELS, Probe, probe
+from photochanger.media.store import MediaStore
+from photochanger.media.threads import PictureThreads, Priority
+from photochanger.providers.base import PreparedPhoto, TemplateImage
+
+LONGEST_SIDE: Final = 3072
+"""Pixels; a larger template is made smaller once, because every photo of its slot takes it along."""
+
+LARGEST_FILE: Final = 50_000_000
+"""Bytes of a file that is taken as a template."""
+
+QUALITY: Final = 95
+MOST: Final = 20
+"""Templates per slot; no provider takes more pictures than that with one photo."""
+
+CLEANING: Final = 5.0
+"""Seconds for removing the file of a template that was cut short."""
+
+_ROLE: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+_NAME: Final = 120
+"""Characters that are kept of a name."""
+
+_INSERT: Final = """
+INSERT INTO template_media (id, name, mime, bytes, sha256, width, height, path) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+"""
+_HOLD: Final = "SELECT version FROM slot WHERE id = $1 AND archived_at IS NULL FOR UPDATE"
+_NEXT: Final = "SELECT coalesce(max(position) + 1, 0) FROM slot_template WHERE slot_id = $1"
+_BIND: Final = """
+INSERT INTO slot_template (slot_id, position, role, template_id) VALUES ($1, $2, $3, $4)
+ON CONFLICT (slot_id, position) DO UPDATE SET role = EXCLUDED.role, template_id = EXCLUDED.template_id
+"""
+_BUMP: Final = "UPDATE slot SET version = version + 1, updated_at = now() WHERE id = $1"
+
+_readers = trio.CapacityLimiter(4)
+
+
+async def add_template(
+    db: Db, media: MediaStore, pictures: PictureThreads, path: Path, name: str, *, max_pixels: int = MAX_PIXELS
+) -> UUID:
+    """Keep the picture at `path` as a template; its id. `name` is for people.
+
+    It is decoded whole, and any complaint of the decoder counts as damage: whoever brings it has a better copy.
+    A plain JPEG or PNG keeps its pixels as they are and loses its metadata; anything else becomes an upright sRGB
+    JPEG, transparency on white, LONGEST_SIDE at most.
+
+    Raises PictureError, StorageUnavailable and DatabaseUnavailable; then nothing is left of it.
+    """
+    template_id = uuid4()
+    folder = media.temp_path("templates", str(template_id))
+    try:
+        clean = folder / "template"
+        found = await pictures.run(Priority.NORMALISE, _clean, path, clean, max_pixels)
+        stored = await media.keep_template(clean, str(template_id), found.mime)
+    finally:
+        await media.remove_temp("templates", str(template_id))
+    try:
+        shown = "".join(character for character in name if character.isprintable())[:_NAME]
+        facts = (found.mime, stored.bytes, bytes.fromhex(stored.sha256), found.width, found.height, stored.path)
+        await db.execute(_INSERT, template_id, shown, *facts)
+    except BaseException:
+        with trio.move_on_after(CLEANING, shield=True):
+            await media.remove(stored.path)
+        raise
+    return template_id
+
+
+async def bind(db: Db, slot_id: str, template_id: UUID, role: str, position: int | None = None) -> None:
+    """Make a template the slot's, in the place of what is at `position`; None means behind all others.
+
+    Raises Refusal(SLOT_NOT_FOUND, NOT_FOUND for the template), SlotInvalid and DatabaseUnavailable.
+    """
+    problems = []
+    if not _ROLE.fullmatch(role):
+        problems.append(Problem("role", "must be a lower-case word, as in style, body or reference"))
+    async with db.transaction() as transaction:
+        if await transaction.fetchrow(_HOLD, slot_id) is None:
+            raise Refusal(Reason.SLOT_NOT_FOUND, f"there is no slot {slot_id[:40]!r}")
+        if await transaction.fetchrow("SELECT id FROM template_media WHERE id = $1", template_id) is None:
+            raise Refusal(Reason.NOT_FOUND, f"there is no template {template_id}")
+        place = await transaction.fetchval(_NEXT, slot_id) if position is None else position
+        if not 0 <= place < MOST:
+            problems.append(Problem("position", f"must be from 0 to {MOST - 1}, not {place}"))
+        if problems:
+            raise SlotInvalid(slot_id, problems)
+        await transaction.execute(_BIND, slot_id, place, role, template_id)
+        await transaction.execute(_BUMP, slot_id)
+
+
+class TemplateShelf:
+    """The templates that were needed so far, ready to travel: the file of each is looked at once."""
+
+    def __init__(self, media: MediaStore) -> None:
+        self._media = media
+        self._ready: dict[UUID, PreparedPhoto] = {}
+
+    async def load(self, slot: Slot) -> tuple[TemplateImage, ...]:
+        """The templates of `slot` in their order. Raises StorageUnavailable naming one that is gone or damaged."""
+        return tuple([TemplateImage(template.role, await self._photo(template)) for template in slot.templates])
+
+    async def _photo(self, template: Template) -> PreparedPhoto:
+        ready = self._ready.get(template.id)
+        if ready is None:
+            path = self._media.locate(template.path)
+            ready = await trio.to_thread.run_sync(_look, template.id, path, limiter=_readers)
+            self._ready[template.id] = ready
+        return ready
+
+
+# --- in a thread from here on ---
+
+
+def _clean(path: Path, out_path: Path, max_pixels: int) -> Probe:
+    found = probe(path, max_pixels=max_pixels)
+    photo = as_it_came(path, found, longest_side=LONGEST_SIDE)
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise damaged(f"The file is larger than {LARGEST_FILE // 1_000_000} MB.")
+        with decoding():
+            if photo is not None and found.format is not Format.WEBP:
+                load(path, found, "warning").avg()
+                data = _bytes_of(photo)
+            else:
+                data = to_jpeg(upright(path, found, "warning", longest_side=LONGEST_SIDE), QUALITY)
+        out_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(error, "A template cannot be made") from error
+    write_new(out_path, data)
+    return probe(out_path)
+
+
+def _bytes_of(photo: PreparedPhoto) -> bytes:
+    whole = photo.path.read_bytes()
+    return b"".join(
+        part if isinstance(part, bytes) else whole[part.offset : part.offset + part.length] for part in photo.parts
+    )
+
+
+def _look(template_id: UUID, path: Path) -> PreparedPhoto:
+    try:
+        photo = as_it_came(path, probe(path))
+    except (PictureError, StorageUnavailable) as error:
+        raise StorageUnavailable(f"template {template_id}: {error}") from None
+    if photo is None:
+        raise StorageUnavailable(f"template {template_id}: the file is not the one that was kept")
+    return photo

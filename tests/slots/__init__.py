@@ -1,0 +1,1 @@
+"""Slots: what is kept, checked and changed of them."""
