@@ -1,5 +1,6 @@
 """Receiving a photo: the body streams through the form parser into the spool file, in batches, off the loop."""
 
+import hashlib
 from collections.abc import AsyncIterable, Awaitable, Callable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import trio
 from photochanger.domain.reasons import Reason
 from photochanger.errors import PictureError, Refusal
 from photochanger.ingest.form import MAX_FIELDS_BYTES, Form, kept_fields
-from photochanger.jobs.job import Upload
+from photochanger.jobs.upload import Upload
 from photochanger.media.files import storage_error
 from photochanger.media.probe import probe
 from photochanger.media.spool import SpoolFile
@@ -23,12 +24,17 @@ class Reception:
     """One photo on its way into `folder`. All methods but `close` block: one worker thread at a time.
 
     Every thread hop of a photo is paid for on the event loop, so opening the file rides with the first batch and
-    the look at the picture with the last one.
+    the look at the picture with the last one. Of a `signed` request the raw body is hashed too, which costs as much
+    again as the photo's own hash.
     """
 
-    def __init__(self, content_type: str, folder: Path, *, max_photo: int, max_pixels: int) -> None:
+    def __init__(
+        self, content_type: str, folder: Path, *, max_photo: int, max_pixels: int, signed: bool = False
+    ) -> None:
+        self.signed = signed
         self._folder = folder
         self._max_pixels = max_pixels
+        self._body = hashlib.sha256()
         self._spool: SpoolFile | None = None
         self._form = Form(content_type, self, max_photo=max_photo)
 
@@ -36,6 +42,12 @@ class Reception:
     def password(self) -> str | None:
         """The password, once its field has come whole."""
         return self._form.password
+
+    @property
+    def body_sha256(self) -> bytes:
+        """The hash of the raw body so far. Only of a `signed` one."""
+        assert self.signed
+        return self._body.digest()
 
     @property
     def size(self) -> int:
@@ -51,7 +63,10 @@ class Reception:
 
     def feed(self, batch: list[bytes]) -> None:
         """Parse the next bytes. Raises Refusal, StorageUnavailable."""
-        self._form.write(b"".join(batch))
+        data = b"".join(batch)
+        if self.signed:
+            self._body.update(data)
+        self._form.write(data)
 
     def end(self, batch: list[bytes]) -> None:
         """Parse the last bytes and check that the form is whole. Raises Refusal, StorageUnavailable."""
@@ -108,7 +123,8 @@ async def receive(
     """Receive the whole of `body`.
 
     `authorize` is given the password as soon as it has come, so that a wrong one is refused while most of the
-    photo is still on its way; without one it is asked about None, before anyone looks at the picture.
+    photo is still on its way; without one it is asked about None, before anyone looks at the picture. Of a signed
+    request it is asked once the body has come whole, when `body_sha256` is the hash of all of it.
     Raises Refusal; `upload_timeout` when `deadline` (of Trio's clock) passes.
     """
     batch: list[bytes] = []
@@ -121,7 +137,7 @@ async def receive(
             if size >= BATCH:
                 taken, batch, size = batch, [], 0
                 await trio.to_thread.run_sync(reception.feed, taken, limiter=threads)
-                if not authorized and reception.password is not None:
+                if not authorized and not reception.signed and reception.password is not None:
                     await authorize(reception.password)
                     authorized = True
         if authorized:
