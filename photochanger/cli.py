@@ -1,4 +1,4 @@
-"""The command `photochanger`: serve, demo, shoot, health, migrate."""
+"""The command `photochanger`: serve, demo, shoot, health, slot, template, signing-key, breaker, migrate."""
 
 import argparse
 import http.client
@@ -14,11 +14,13 @@ import trio
 from photochanger import __version__
 from photochanger.app import serve
 from photochanger.config import Config
-from photochanger.errors import PhotoChangerError
+from photochanger.errors import PhotoChangerError, SlotInvalid
 from photochanger.observability import logs
 from supervisors import BootFailed, unwrap
 
 log = logging.getLogger("photochanger")
+
+PROVIDERS = ("gemini", "turbotext", "local")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,6 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             error = error.__cause__ or error
         if isinstance(error, KeyboardInterrupt):
             return 130
+        if isinstance(error, SlotInvalid):
+            print(f"photochanger: {error.slot_id} was not changed:", *error.problems, sep="\n  ", file=sys.stderr)
+            return 1
         if not isinstance(error, PhotoChangerError | OSError):
             raise
         print(f"photochanger: {error}", file=sys.stderr)
@@ -66,6 +71,33 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("health", help="exit 0 when the service on PORT of this machine is alive")
     command.set_defaults(command=_health)
+
+    command = commands.add_parser("signing-key", help="show the key with which a slot's clients sign their requests")
+    command.add_argument("slot", help="the slot's id, for example slot-001")
+    command.add_argument("--generation", type=int, default=1, help="the slot's signing_generation (default: 1)")
+    command.set_defaults(command=_signing_key)
+
+    command = commands.add_parser("breaker", help="keep photos from a provider, or let them through, by hand")
+    command.add_argument("provider", choices=PROVIDERS)
+    position = command.add_mutually_exclusive_group(required=True)
+    position.add_argument("--open", dest="force", action="store_const", const="open", help="send it no photo")
+    position.add_argument("--close", dest="force", action="store_const", const="closed", help="send it photos anyway")
+    position.add_argument("--auto", dest="force", action="store_const", const=None, help="leave it to itself again")
+    command.set_defaults(command=_breaker)
+
+    command = commands.add_parser("slot", help="show a slot as JSON, or change it; with the service's own environment")
+    command.add_argument("slot", help="the slot's id, for example slot-001")
+    command.add_argument("--set", type=Path, metavar="FILE", help="a JSON document with the fields to change")
+    command.set_defaults(command=_slot)
+
+    command = commands.add_parser("template", help="pictures that travel with a slot's photos")
+    actions = command.add_subparsers(required=True, metavar="ACTION")
+    command = actions.add_parser("add", help="keep a picture and bind it to a slot")
+    command.add_argument("file", type=Path, help="JPEG, PNG or WebP")
+    command.add_argument("--slot", required=True, help="the slot's id, for example slot-001")
+    command.add_argument("--role", required=True, help="what it is for the provider, for example style")
+    command.add_argument("--position", type=int, help="0 = the first; replaces what is there (default: behind all)")
+    command.set_defaults(command=_add_template)
 
     command = commands.add_parser("migrate", help="bring the database of DATABASE_URL up to date")
     command.set_defaults(command=_migrate)
@@ -102,6 +134,45 @@ def _health(config: Config, _: argparse.Namespace) -> int:
         return 0 if answer.status == 200 else 1
     finally:
         connection.close()
+
+
+def _signing_key(config: Config, arguments: argparse.Namespace) -> int:
+    from photochanger.slots.house_key import house_secret
+    from photochanger.slots.signing import derived_key, shown
+
+    print(shown(derived_key(house_secret(config.secrets_dir), arguments.slot, arguments.generation)))
+    return 0
+
+
+def _breaker(config: Config, arguments: argparse.Namespace) -> int:
+    from photochanger.db.running import running_db
+    from photochanger.providers.overrides import write_override
+
+    async def write() -> None:
+        async with running_db(config.database_url, config.database_schema, config.database_folder) as db:
+            await write_override(db, arguments.provider, arguments.force, by="command line")
+
+    trio.run(write)
+    print(f"{arguments.provider}: {f'kept {arguments.force}' if arguments.force else 'left to itself'} from now on.")
+    return 0
+
+
+def _slot(config: Config, arguments: argparse.Namespace) -> int:
+    from photochanger.slots.command import set_slot, show_slot
+
+    if arguments.set is None:
+        print(trio.run(show_slot, config, arguments.slot))
+    else:
+        print(trio.run(set_slot, config, arguments.slot, arguments.set))
+    return 0
+
+
+def _add_template(config: Config, arguments: argparse.Namespace) -> int:
+    from photochanger.slots.command import add_slot_template
+
+    it = arguments
+    print(trio.run(add_slot_template, config, it.file, it.slot, it.role, it.position))
+    return 0
 
 
 def _migrate(config: Config, _: argparse.Namespace) -> int:

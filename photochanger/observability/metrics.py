@@ -1,14 +1,18 @@
 """The numbers that Prometheus reads. Names and labels are part of the contract with dashboards and alerts."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from photochanger.domain.breaker import Position
+from photochanger.domain.job import ReplyKind
 from photochanger.domain.outcome import AttemptOutcome
 from photochanger.domain.reasons import Reason
 from photochanger.errors import Refusal, StorageUnavailable
+from photochanger.observability.state import StateCollector
 from photochanger.observability.tree import TreeCollector
 from supervisors import Snapshot
 
@@ -63,6 +67,30 @@ class Metrics:
             ["provider"],
             registry=self.registry,
         )
+        self._hedges = Counter(
+            "photochanger_hedges_total",
+            "Calls made beside a slow one, by the provider asked second: early, or to the rescue of the window.",
+            ["provider", "kind"],
+            registry=self.registry,
+        )
+        self._retries = Counter(
+            "photochanger_retries_total", "Calls repeated at the same provider.", ["provider"], registry=self.registry
+        )
+        self._late = Counter(
+            "photochanger_late_total",
+            "Photos whose work went on after nobody waited any more, by what it came to.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self._joined = Counter(
+            "photochanger_joined_total", "Repeats that waited for a photo already at work.", registry=self.registry
+        )
+        self._last_resort = Counter(
+            "photochanger_last_resort_total",
+            "Answers without an AI picture that were a picture all the same.",
+            ["kind"],
+            registry=self.registry,
+        )
         self._stage = Histogram(
             "photochanger_stage_seconds",
             "Time per photo by stage of our own work.",
@@ -80,6 +108,12 @@ class Metrics:
         self.registry.register(TreeCollector(tree))
         self._in_flight.set_function(in_flight)
         self._journal.set_function(journal)
+
+    def watch_state(
+        self, breakers: Callable[[], Mapping[str, Position]], budgets: Callable[[], Mapping[str, float]]
+    ) -> None:
+        """Read the breakers (by provider) and today's shares of the caps (by slot id, or `house`), too."""
+        self.registry.register(StateCollector(breakers, budgets))
 
     @contextmanager
     def ingest(self, slot_id: str) -> Iterator[Seen]:
@@ -116,6 +150,26 @@ class Metrics:
         self._attempts.labels(provider, outcome.verdict.value).inc()
         self._attempt_seconds.labels(provider).observe(seconds)
         self._cost.labels(provider).inc(cost_microusd)
+
+    def hedge(self, provider: str, kind: Literal["early", "rescue"]) -> None:
+        """Count a call to `provider` beside a slow one."""
+        self._hedges.labels(provider, kind).inc()
+
+    def retry(self, provider: str) -> None:
+        """Count a call repeated at the same provider."""
+        self._retries.labels(provider).inc()
+
+    def late(self, outcome: str) -> None:
+        """Count a photo that was worked on after nobody waited any more."""
+        self._late.labels(outcome).inc()
+
+    def joined(self) -> None:
+        """Count a repeat that joined a photo."""
+        self._joined.inc()
+
+    def last_resort(self, kind: ReplyKind) -> None:
+        """Count an answer by the last resort: `original` or `local`."""
+        self._last_resort.labels(kind.value).inc()
 
     def render(self) -> bytes:
         """The text that Prometheus reads."""

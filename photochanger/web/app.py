@@ -1,6 +1,6 @@
 """The Quart application without routes: request and body classes, errors, and headers of every response."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from quart import Request as QuartRequest
@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from photochanger.errors import PhotoChangerError
 from photochanger.web import problems
-from photochanger.web.asgi import STARTED_AT, HTTPConnection
+from photochanger.web.asgi import ON_DONE, STARTED_AT, HTTPConnection
 from photochanger.web.body import Request
 
 MAX_BODY = 2_000_000_000
@@ -67,6 +67,11 @@ def started_at(request: QuartRequest) -> float:
     """When the request's first byte arrived: a moment of `trio.current_time()`."""
     moment: float = cast("dict[str, Any]", request.scope)[STARTED_AT]
     return moment
+
+
+def when_done(request: QuartRequest, call: Callable[[], object]) -> None:
+    """Have `call` called (sync) once the answer was sent, or the client has gone."""
+    cast("dict[str, Any]", request.scope)[ON_DONE].append(call)
 
 
 async def _common_headers(response: Response) -> Response:

@@ -21,6 +21,12 @@ ON_READ = "photochanger.on_read"
 """Key of the scope: what to await when the handler first waits for the body."""
 
 
+UNLOGGED = "/public/media/"
+
+ON_DONE = "photochanger.on_done"
+"""Key of the scope: what to call (sync) when the exchange is over, however it ended."""
+
+
 class HTTPConnection(TrioASGIHTTPConnection):
     """One request as Quart sees it.
 
@@ -33,6 +39,7 @@ class HTTPConnection(TrioASGIHTTPConnection):
         super().__init__(app, scope)
         self._scope = cast("dict[str, Any]", scope)  # with the keys above, which are not of ASGI
         self._scope.setdefault(STARTED_AT, trio.current_time())
+        self._scope[ON_DONE] = []
         self._answered = False
         self._status = 499  # by custom: the client left before its answer
         self._sent = 0
@@ -53,6 +60,8 @@ class HTTPConnection(TrioASGIHTTPConnection):
                 await self._answer(request, counted)
                 nursery.cancel_scope.cancel()
         finally:
+            for call in self._scope[ON_DONE]:
+                call()
             self._log()
 
     async def _take_body(self, nursery: trio.Nursery, request: Request, receive: ASGIReceiveCallable) -> None:
@@ -71,6 +80,8 @@ class HTTPConnection(TrioASGIHTTPConnection):
 
     def _log(self) -> None:
         path = self.scope["raw_path"].decode("ascii", "replace")[:200]  # printable, without the query
+        if path.startswith(UNLOGGED):
+            path = f"{UNLOGGED}…"  # whoever knows such a name may fetch a guest's photo while the link lives
         took = trio.current_time() - self._scope[STARTED_AT]
         sent = 0 if self.scope["method"] == "HEAD" else self._sent
         access_log.info("%s %s %d %.0f ms %d B", self.scope["method"], path, self._status, took * 1000, sent)

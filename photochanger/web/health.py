@@ -1,20 +1,25 @@
 """Health: is the process alive, may it get photos, and what is not as it should be."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 import trio
 from quart import Blueprint, Response, jsonify
 
 from photochanger.db.facade import Db
+from photochanger.domain.budget import Level
 from photochanger.errors import StorageUnavailable
 from photochanger.media.store import MediaStore
 from photochanger.observability.metrics import Metrics
 from photochanger.web.openapi import Body, contract, json_body
+from photochanger.web.providers import BreakerView, ProviderView
 from supervisors import Snapshot
 
 LOOK_EVERY = 5.0
 """Seconds between two looks at the disk. Whoever asks gets the last one: no request waits for a disk."""
+
+BUDGET_NEAR = 80
+"""Percent of the day's cap from which on it is told."""
 
 
 class Health(msgspec.Struct):
@@ -38,12 +43,16 @@ class HealthCheck:
         tree: Callable[[], Snapshot],
         draining: Callable[[], bool],
         journal: Callable[[], int],
+        providers: Callable[[], Sequence[ProviderView]] = tuple,
+        budget: Callable[[], Level] = lambda: Level(None, 0, 0),
     ) -> None:
         self._db = db
         self._media = media
         self._tree = tree
         self._draining = draining
         self._journal = journal
+        self._providers = providers
+        self._budget = budget
         self._media_state = "ok"
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -63,6 +72,11 @@ class HealthCheck:
         }
         if waiting := self._journal():
             checks["journal"] = f"{waiting} changes wait for the database"
+        for provider in self._providers():
+            checks[f"provider.{provider.name}"] = _told(provider.breaker)
+        spent = self._budget().spent_percent
+        if spent is not None and spent >= BUDGET_NEAR:
+            checks["budget"] = f"{spent:.0f} % of today's cap are spent"
         for child in self._tree().children:
             if child.state not in {"running", "finished"}:
                 checks[child.name] = child.state
@@ -71,6 +85,7 @@ class HealthCheck:
             checks["service"] = "draining"
         bad = {name for name, state in checks.items() if state != "ok"}
         # A lost database is no reason to send photos elsewhere: they are served, their rows wait in the journal.
+        # Nor is an ill provider, or an empty purse: slots have fallbacks and last resorts.
         return Health("degraded" if bad else "ok", not draining and "media" not in bad, checks)
 
     async def _look_at_media(self) -> None:
@@ -79,6 +94,13 @@ class HealthCheck:
             self._media_state = "ok"
         except StorageUnavailable as error:
             self._media_state = str(error)
+
+
+def _told(breaker: BreakerView) -> str:
+    if breaker.state == "closed":
+        return "ok"
+    since = breaker.since.isoformat().replace("+00:00", "Z") if breaker.since else "the start"
+    return f"{breaker.state.replace('_', '-')} since {since}: {breaker.reason}"
 
 
 def blueprint(check: HealthCheck, metrics: Metrics) -> Blueprint:

@@ -37,6 +37,7 @@ def document(
     status: int | None = None,
     retry_after: int | None = None,
     job_id: UUID | str | None = None,
+    result_url: str | None = None,
     language: str = "en",
 ) -> dict[str, Any]:
     """The members of one problem. Those that are not known are left out."""
@@ -53,6 +54,8 @@ def document(
         members["job_id"] = str(job_id)
     if retry_after is not None:
         members["retry_after"] = retry_after
+    if result_url is not None:
+        members["result_url"] = result_url
     return members
 
 
@@ -63,6 +66,7 @@ def problem(
     status: int | None = None,
     retry_after: int | None = None,
     job_id: UUID | str | None = None,
+    result_url: str | None = None,
     headers: Iterable[tuple[str, str]] = (),
 ) -> Response:
     """The response that tells the current request of `reason`, in the language it asks for (English or Russian).
@@ -74,7 +78,15 @@ def problem(
     if has_request_context():
         language = _language()
         job_id = job_id or g.get("job_id")
-    members = document(reason, detail=detail, status=status, retry_after=retry_after, job_id=job_id, language=language)
+    members = document(
+        reason,
+        detail=detail,
+        status=status,
+        retry_after=retry_after,
+        job_id=job_id,
+        result_url=result_url,
+        language=language,
+    )
     response = TrioResponse(_dump(members), status=members["status"], content_type=MIME)
     for name, value in headers:
         response.headers.add(name, value)
@@ -114,6 +126,7 @@ async def expected(error: Exception) -> Response:
                 detail=error.detail,
                 retry_after=error.retry_after,
                 job_id=error.job_id,
+                result_url=error.result_url,
             )
         case PictureError():
             return problem(error.reason, detail=error.detail)
