@@ -5,6 +5,8 @@ root                 one_for_one, started in this order, stopped backwards
 ├─ journal           rows that PostgreSQL could not take
 ├─ recovery          what a crash left behind; once
 ├─ slots             snapshots of the slots, refreshed on change
+├─ overrides         breakers that an operator keeps open or closed
+├─ nonces            signed requests that were used
 ├─ providers         one group per provider
 ├─ lanes             one lane per slot; jobs run beneath
 ├─ health            looks at the disk now and then
@@ -24,26 +26,37 @@ from photochanger.config import Config
 from photochanger.db.facade import Db
 from photochanger.db.loop import open_loop
 from photochanger.db.service import DatabaseService
+from photochanger.domain.breaker import Position
+from photochanger.gallery import links as link_routes
 from photochanger.gallery import routes as gallery
 from photochanger.ingest import routes as ingest_routes
+from photochanger.ingest.nonces import Nonces
+from photochanger.ingest.ratelimit import RateLimits
 from photochanger.ingest.service import Ingest
+from photochanger.ingest.signature_check import SignatureCheck
 from photochanger.jobs.activity import Activity
+from photochanger.jobs.hedges import EarlyHedges
 from photochanger.jobs.journal import Journal
 from photochanger.jobs.lanes import Lanes
+from photochanger.jobs.ledger import Ledger
 from photochanger.jobs.recover import recover
+from photochanger.jobs.reserve import Reserve
 from photochanger.jobs.store import JobStore
+from photochanger.jobs.twins import Twins
 from photochanger.jobs.workshop import Workshop, utc_now
 from photochanger.media.filesystem import FilesystemStore
+from photochanger.media.links import PublicLinks
 from photochanger.media.room import Room
 from photochanger.media.threads import PictureThreads
 from photochanger.observability.metrics import Metrics
-from photochanger.providers.gemini.driver import BASE_URL, GeminiDriver
+from photochanger.providers.drivers import make_drivers
 from photochanger.providers.group import ProviderGroup
-from photochanger.providers.http import tls_context
-from photochanger.providers.local.driver import LocalDriver
+from photochanger.providers.overrides import Overrides
+from photochanger.slots.house_key import house_secret
 from photochanger.slots.passwords import fill_missing
 from photochanger.slots.snapshot import SlotBook
-from photochanger.web import contract_routes, health
+from photochanger.slots.templates import TemplateShelf
+from photochanger.web import contract_routes, health, providers
 from photochanger.web.app import App, create_app
 from photochanger.web.serving import Server
 from supervisors import Child, Supervisor
@@ -80,14 +93,13 @@ class House:
         self.journal = Journal(config.journal_folder)
         self.store = JobStore(db, self.journal)
         self.groups = {
-            driver.name: ProviderGroup(driver, live=config.provider_permits_live, late=config.provider_permits_late)
-            for driver in (
-                GeminiDriver(
-                    config.gemini_api_key, base_url=config.gemini_base_url or BASE_URL, ssl_context=tls_context()
-                ),
-                LocalDriver(self.pictures),
-            )
+            name: ProviderGroup(driver, live=config.provider_permits_live, late=config.provider_permits_late)
+            for name, driver in make_drivers(config, self.pictures).items()
         }
+        secret = house_secret(config.secrets_dir)
+        self.links = PublicLinks(config.public_base_url, secret)
+        cap = config.budget_day_usd
+        self.ledger = Ledger(cap_day_microusd=None if cap is None else round(cap * 1_000_000))
         self.workshop = Workshop(
             store=self.store,
             media=self.media,
@@ -95,33 +107,50 @@ class House:
             groups=self.groups,
             metrics=self.metrics,
             activity=Activity(),
+            ledger=self.ledger,
+            hedges=EarlyHedges(config.early_hedges),
+            reserve=Reserve(self.pictures, config.reserve),
+            templates=TemplateShelf(self.media),
+            publisher=self.links,
             result_ttl=timedelta(hours=config.result_ttl_hours),
             max_pixels=config.max_pixels,
         )
         self.slots = SlotBook(db, t_sync=config.t_sync, t_late=config.t_late)
+        self.nonces = Nonces(db)
+        self.signatures = SignatureCheck(secret, self.nonces)
+        self.overrides = Overrides(db, {name: group.breaker for name, group in self.groups.items()})
         self.lanes = Lanes(room=config.queue_max_in_flight_jobs)
         self.slots.on_change = self.lanes.update
         self.metrics.watch(lambda: self.root.snapshot(), lambda: self.lanes.in_flight, lambda: self.journal.depth)
+        self.metrics.watch_state(self._breakers, self._budgets)
         self.health = health.HealthCheck(
-            db, self.media, lambda: self.root.snapshot(), lambda: self.draining, lambda: self.journal.depth
+            db,
+            self.media,
+            lambda: self.root.snapshot(),
+            lambda: self.draining,
+            lambda: self.journal.depth,
+            self._providers,
+            lambda: self.ledger.level(None),
         )
         self.server = Server(self._web(), host=config.host, port=config.port, drain_grace=4.0)
 
         async def run_recovery(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
             await self.media.open()
             await recover(db, self.workshop, before=started)
+            await self.ledger.load(db)
             if config.ingest_password:
                 await fill_missing(db, config.ingest_password)
             task_status.started()
 
-        self.providers = Supervisor(
+        groups = Supervisor(
             "providers",
             [
                 Child(name, group.run, park=True, on_parked=group.on_parked, mailboxes=(group.admission,))
                 for name, group in self.groups.items()
             ],
         )
-        providers, lanes = self.providers, self.lanes.supervisor
+        lanes = self.lanes.supervisor
+        self.providers = groups
         self.root = Supervisor(
             "root",
             [
@@ -129,7 +158,9 @@ class House:
                 Child("journal", self.store.run, start_timeout=300.0),
                 Child("recovery", run_recovery, restart="transient", start_timeout=300.0),
                 Child("slots", self.slots.run),
-                Child("providers", providers.run, request_stop=providers.request_stop, supervisor=providers),
+                Child("overrides", self.overrides.run),
+                Child("nonces", self.nonces.run),
+                Child("providers", groups.run, request_stop=groups.request_stop, supervisor=groups),
                 Child("lanes", lanes.run, request_stop=lanes.request_stop, supervisor=lanes, grace=10.0),
                 Child("health", self.health.run),
                 Child("web", self.server.run, request_stop=self.server.request_stop, grace=15.0),
@@ -143,15 +174,37 @@ class House:
             lanes=self.lanes,
             workshop=self.workshop,
             room=Room(self.media),
+            twins=Twins(self.db, self.media),
+            rates=RateLimits(self.config.rate_per_second, self.config.rate_burst),
+            signatures=self.signatures,
             upload_timeout=self.config.upload_timeout,
             reserve=self.config.reserve,
             draining=lambda: self.draining,
         )
         app.register_blueprint(ingest_routes.blueprint(ingest))
         app.register_blueprint(gallery.blueprint(self.db, self.media))
+        app.register_blueprint(link_routes.blueprint(self.links))
+        app.register_blueprint(providers.blueprint(self._providers))
         app.register_blueprint(health.blueprint(self.health, self.metrics))
         app.register_blueprint(contract_routes.blueprint(app))
         return app
+
+    def _providers(self) -> list[providers.ProviderView]:
+        now = trio.current_time()
+        return [
+            providers.provider_view(
+                name, group.breaker.state(now), group.admission.statistics(), group.latencies(), now=now
+            )
+            for name, group in self.groups.items()
+        ]
+
+    def _breakers(self) -> dict[str, Position]:
+        now = trio.current_time()
+        return {name: group.breaker.state(now).state for name, group in self.groups.items()}
+
+    def _budgets(self) -> dict[str, float]:
+        levels = {"house": self.ledger.level(None)} | {slot.id: self.ledger.level(slot) for slot in self.slots.all()}
+        return {scope: level.share for scope, level in levels.items() if level.share is not None}
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Start the tree, serve until `begin_drain` (or cancellation), let held photos finish, stop backwards."""

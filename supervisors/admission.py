@@ -73,6 +73,13 @@ class Request:
         """Leave the queue, or give the permit back. Sync, idempotent."""
         self._admission.close(self)
 
+    def become(self, kind: TokenKind) -> bool:
+        """Change the permit for a free one of the other kind; False when there is none, and nothing has changed.
+
+        For work whose importance changes while it runs. Nobody is overtaken who waits for that kind.
+        """
+        return self._admission.exchange(self, kind)
+
     @property
     def granted(self) -> bool:
         """The permit is there, so entering will not wait."""
@@ -118,17 +125,19 @@ class Admission:
         self._peak = max(self._peak, len(self._waiting))
         return request
 
-    def try_now(self, kind: TokenKind) -> Permit | None:
-        """A free token if nobody waits for one of its kind, else None: for hedges, which never queue.
+    def request_now(self, *, kind: TokenKind, key: str = "") -> Request | None:
+        """A granted request if a token is free that nobody waits for, else None: for hedges, which never queue.
 
-        The caller releases it. A waiting canary does not count as somebody.
+        A waiting canary does not count as somebody.
         """
-        if any(request.kind == kind for request in self._waiting):
+        if not self.has_room(kind):
             return None
-        try:
-            return self.permits.take_nowait(kind)
-        except trio.WouldBlock:
-            return None
+        request = Request(self, kind, key, float("inf"), next(self._numbers))
+        return request if self._grant(request) else None
+
+    def has_room(self, kind: TokenKind) -> bool:
+        """A token is free, and nobody waits for one of its kind; a waiting canary does not count."""
+        return self.permits.free(kind) > 0 and not any(request.kind == kind for request in self._waiting)
 
     async def run(self, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
         """The actor: grants whenever something has changed, until cancelled."""
@@ -157,6 +166,19 @@ class Admission:
             if not self._running[request.key]:
                 del self._running[request.key]
             permit.release()
+
+    def exchange(self, request: Request, kind: TokenKind) -> bool:
+        """What `Request.become` does."""
+        held = request.permit
+        if held is None:
+            return False
+        if held.kind == kind:
+            return True
+        if not self.has_room(kind):
+            return False
+        request.permit = self.permits.take_nowait(kind)
+        held.release()
+        return True
 
     def statistics(self) -> AdmissionStatistics:
         """Depth and peak of the queue, and the tokens."""

@@ -20,6 +20,7 @@ class Verdict(StrEnum):
     STORAGE = "storage"  # our disk: the photo could not be read or the picture not be written
     TIMEOUT = "timeout"  # the attempt's own time ran out
     CANCELLED = "cancelled"  # nobody waited any more, or another provider was first
+    UNAVAILABLE = "unavailable"  # not made: the breaker opened, or nobody hands out permits
     UNAFFORDABLE = "unaffordable"  # not made: a budget cap would have been passed
     CRASHED = "crashed"  # a bug in a driver
 

@@ -1,17 +1,242 @@
-"""What to do after an attempt. Until the window policy grows: one try again rule, and nothing else."""
+"""The window as one budget: what to do next for a photo. A pure function of a Situation; the job only carries out.
 
+Order of the questions: is there a picture; does anybody wait; is it time for the last resort; is a call running that
+should be helped by a second one; is there anything worth starting. Times are of one monotonic clock, in seconds.
+"""
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final, Literal
 
+from photochanger.domain.latency import Expected
 from photochanger.domain.outcome import AttemptOutcome, Verdict
 from photochanger.domain.reasons import Reason
-from photochanger.domain.window import Window
+from photochanger.domain.retry import TRIES_PER_PLAN, pause_before, tries_left, weight_of
 
-PAUSE = 0.25
-"""Seconds before the second attempt; doubled for each further one, up to 4 s."""
+MOST_AT_ONCE: Final = 2
+"""Calls for one photo at the same moment."""
+LOOK_AGAIN: Final = 0.5
+"""Seconds between two looks for a free permit: nothing announces one to those who do not queue."""
 
-_AGAIN = frozenset({Verdict.NO_IMAGE, Verdict.OVERLOADED, Verdict.TRANSPORT})
+_TICK: Final = 0.02
+"""The shortest wait: somebody whose deadline is now leaves by himself."""
 
-_REASONS = {
+HedgeKind = Literal["early", "rescue"]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanNow:
+    """One plan of the slot at this moment.
+
+    `expected` is service time; `measured` is False while it is a guess, `idle` True while no call to this provider
+    runs. `admitted` is the breaker's word, `has_room` says that a permit is free, `affordable` that no cap would be
+    passed. `impossible` is why the plan can never work (an unknown provider, settings that are wrong).
+    """
+
+    expected: Expected
+    measured: bool = True
+    idle: bool = False
+    admitted: bool = True
+    has_room: bool = True
+    affordable: bool = True
+    impossible: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One attempt so far. `begun` is None while it waits for a permit, `ended` and `outcome` until it is over."""
+
+    plan: int
+    begun: float | None
+    ended: float | None = None
+    outcome: AttemptOutcome | None = None
+    verified: bool = False
+    stopping: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """All that a decision needs. `first` and `last` are the deadlines of those who wait, None when nobody does.
+
+    `reserve` is what verification, storing and sending need once a picture has come; `lead` how long before a
+    deadline the last resort has to leave, None where there is none (yet, or any more).
+    """
+
+    now: float
+    first: float | None
+    last: float | None
+    settle_by: float
+    reserve: float
+    plans: Sequence[PlanNow]
+    tries: Sequence[Try] = ()
+    may_hedge: bool = True
+    may_hedge_early: bool = True
+    lead: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Start an attempt by this plan. A hedge takes a free permit or none; `instead` is a waiting try to take back."""
+
+    plan: int
+    hedge: HedgeKind | None = None
+    instead: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to do before this moment, unless an attempt changes or somebody comes or goes."""
+
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class LastResort:
+    """Give the last resort to everybody whose deadline is not after this moment."""
+
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """The picture of this try is the answer."""
+
+    winner: int
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """There will be no picture."""
+
+    reason: Reason
+
+
+Step = Start | Wait | LastResort | Settle | GiveUp
+
+
+def decide(it: Situation) -> Step:
+    """The next step. After each one that changes something, ask again."""
+    for number, each in enumerate(it.tries):
+        if each.verified:
+            return Settle(number)
+    running = [number for number, each in enumerate(it.tries) if each.ended is None and not each.stopping]
+    if it.first is None or it.last is None:
+        return Wait(it.settle_by) if running else GiveUp(_reason(it))
+    wake = it.last
+    if it.lead is not None:
+        if it.now >= it.first - it.lead:
+            return LastResort(it.first)
+        wake = min(wake, it.first - it.lead)
+    step = _help(it, it.first, running) if running else _begin(it)
+    return Wait(max(min(wake, step.until), it.now + _TICK)) if isinstance(step, Wait) else step
+
+
+def _begin(it: Situation) -> Step:
+    """Nothing runs: the best plan, now or after its pause."""
+    best = _best(it, range(len(it.plans)))
+    if best is None:
+        return GiveUp(_reason(it))
+    ready = _ready_at(it, best)
+    return Start(best) if ready <= it.now else Wait(ready)
+
+
+def _help(it: Situation, first: float, running: Sequence[int]) -> Step:
+    """Something runs or waits for a permit: leave it alone, take it elsewhere, or set a second call beside it."""
+    waiting = [number for number in running if it.tries[number].begun is None]
+    busy = {it.tries[number].plan for number in running}
+    others = [plan for plan in range(len(it.plans)) if plan not in busy]
+    if waiting:
+        # Whoever waits for a permit goes where one is free; that is no second call.
+        best = _best(it, others)
+        if best is not None and it.plans[best].has_room and _ready_at(it, best) <= it.now:
+            return Start(best, instead=waiting[0])
+        return Wait(it.now + LOOK_AGAIN)
+    if not it.may_hedge or len(running) >= MOST_AT_ONCE:
+        return Wait(it.settle_by)
+    best = _best(it, others, surely=True)
+    alone = best is None
+    if best is None:
+        best = _best(it, busy, surely=True)  # nobody else can help: the same provider, asked anew, may
+    if best is None:
+        return Wait(it.settle_by)
+    moment, kind = _hedge_moment(it, first, running[0], best, may_be_early=not alone)
+    moment = max(moment, _ready_at(it, best))
+    if it.now < moment:
+        return Wait(moment)
+    return Start(best, hedge=kind) if it.plans[best].has_room else Wait(it.now + LOOK_AGAIN)
+
+
+def _hedge_moment(
+    it: Situation, first: float, beside: int, plan: int, *, may_be_early: bool
+) -> tuple[float, HedgeKind]:
+    """When a call by `plan` is set beside the running one, and in which name.
+
+    Rescue: when only the p90 of the next one and the reserve are left; yet not before the running call has had the
+    time that half of its kind need, as long as the next one would then still fit: in a short window every photo would
+    be asked for twice.
+    """
+    running = it.tries[beside]
+    begun = running.begun if running.begun is not None else it.now
+    own, other = it.plans[running.plan].expected, it.plans[plan].expected
+    rescue = max(first - it.reserve - other.p90, min(begun + own.p50, first - it.reserve - other.p50))
+    early = begun + own.p95
+    if may_be_early and it.may_hedge_early and early < rescue:
+        return early, "early"
+    return rescue, "rescue"
+
+
+def _best(it: Situation, plans: Iterable[int], *, surely: bool = False) -> int | None:
+    """The plan to start next, of those that may be started and would be done in time."""
+    usable = [plan for plan in plans if _usable(it, plan) and _fits(it, plan, surely=surely)]
+    return min(usable, key=lambda plan: _rank(it, plan), default=None)
+
+
+def _usable(it: Situation, plan: int) -> bool:
+    if any(each.outcome is not None and each.outcome.verdict is Verdict.STORAGE for each in it.tries):
+        return False  # our own disk: the next answer could not be kept either
+    now = it.plans[plan]
+    return now.impossible is None and now.admitted and now.affordable and tries_left(_outcomes(it, plan)) > 0
+
+
+def _fits(it: Situation, plan: int, *, surely: bool) -> bool:
+    """A call started when it may be is done in time as often as not.
+
+    Except for second calls a guess is not enough to refuse: while nothing was measured, or while nothing runs that
+    could be, a photo goes ahead. How else would it be known.
+    """
+    assert it.last is not None
+    left = it.last - it.reserve - _ready_at(it, plan)
+    now = it.plans[plan]
+    goes_ahead = not now.measured or (now.idle and not it.tries)
+    return left > 0 if goes_ahead and not surely else left >= now.expected.p50
+
+
+def _rank(it: Situation, plan: int) -> tuple[bool, int, int]:
+    """Ready before not ready; then what has failed least, a full provider counting as one failure; then the order."""
+    failures = sum(weight_of(outcome) for outcome in _outcomes(it, plan)) // 2
+    return _ready_at(it, plan) > it.now + 1.0, failures + (not it.plans[plan].has_room), plan
+
+
+def _ready_at(it: Situation, plan: int) -> float:
+    """When this plan may be tried (again)."""
+    ended = [each for each in it.tries if each.plan == plan and each.outcome is not None and each.ended is not None]
+    if not ended:
+        return it.now
+    last = max(ended, key=lambda each: each.ended or 0.0)
+    assert last.outcome is not None
+    assert last.ended is not None
+    return max(it.now, last.ended + pause_before(last.outcome, len(ended)))
+
+
+def _outcomes(it: Situation, plan: int) -> list[AttemptOutcome]:
+    ended = sorted(
+        (each for each in it.tries if each.plan == plan and each.outcome is not None),
+        key=lambda each: each.ended or 0.0,
+    )
+    return [each.outcome for each in ended if each.outcome is not None]
+
+
+_REASONS: Final = {
     Verdict.NO_IMAGE: Reason.PROVIDER_NO_IMAGE,
     Verdict.REFUSED: Reason.PROVIDER_REFUSED,
     Verdict.QUOTA: Reason.PROVIDER_QUOTA,
@@ -19,26 +244,42 @@ _REASONS = {
     Verdict.CANCELLED: Reason.PROVIDER_TIMEOUT,
     Verdict.STORAGE: Reason.STORAGE_UNAVAILABLE,
     Verdict.CRASHED: Reason.INTERNAL_ERROR,
+    Verdict.UNAFFORDABLE: Reason.BUDGET_EXHAUSTED,
+    Verdict.UNAVAILABLE: Reason.PROVIDER_UNAVAILABLE,
 }
 
 
-@dataclass(frozen=True, slots=True)
-class TryAgain:
-    """Start another attempt at `not_before`, a moment of the window's clock."""
+def _reason(it: Situation) -> Reason:
+    """Why there is no picture: what the last real answer said; without any, what kept us from asking."""
+    said = [each.outcome for each in it.tries if each.outcome is not None]
+    real = [outcome for outcome in said if outcome.verdict not in (Verdict.CANCELLED, Verdict.UNAFFORDABLE)]
+    if real:
+        return _REASONS.get(real[-1].verdict, Reason.PROVIDER_ERROR)
+    if any(outcome.verdict is Verdict.UNAFFORDABLE for outcome in said):
+        return Reason.BUDGET_EXHAUSTED
+    if said:
+        return Reason.PROVIDER_TIMEOUT
+    possible = [plan for plan in it.plans if plan.impossible is None]
+    if not possible:
+        return next((plan.impossible for plan in it.plans if plan.impossible), Reason.PROVIDER_ERROR)
+    if all(not plan.affordable for plan in possible):
+        return Reason.BUDGET_EXHAUSTED
+    if all(not plan.admitted for plan in possible if plan.affordable):
+        return Reason.PROVIDER_UNAVAILABLE
+    return Reason.PROVIDER_TIMEOUT
 
-    not_before: float
 
-
-@dataclass(frozen=True, slots=True)
-class GiveUp:
-    """Answer with this reason now."""
-
-    reason: Reason
-
-
-def after_failure(outcome: AttemptOutcome, attempts: int, window: Window, now: float) -> TryAgain | GiveUp:
-    """The next step after `attempts` failed attempts, of which `outcome` was the last."""
-    pause = min(PAUSE * 2 ** (attempts - 1), 4.0)
-    if outcome.verdict in _AGAIN and window.remaining(now) > pause:
-        return TryAgain(now + pause)
-    return GiveUp(_REASONS.get(outcome.verdict, Reason.PROVIDER_ERROR))
+__all__ = [
+    "TRIES_PER_PLAN",
+    "GiveUp",
+    "HedgeKind",
+    "LastResort",
+    "PlanNow",
+    "Settle",
+    "Situation",
+    "Start",
+    "Step",
+    "Try",
+    "Wait",
+    "decide",
+]

@@ -12,7 +12,7 @@ from photochanger.web.files import stream_file
 async def respond(reply: Reply, job_id: UUID, request: Request) -> Response:
     """The HTTP response for `reply`. Raises Refusal when it is not a picture."""
     if isinstance(reply, ErrorReply):
-        raise Refusal(reply.reason, retry_after=reply.retry_after, job_id=job_id)
+        raise Refusal(reply.reason, retry_after=reply.retry_after, job_id=job_id, result_url=reply.result_url)
     response = describe(reply, job_id) if wants_json(request) else await picture(reply)
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Job-Id"] = str(job_id)

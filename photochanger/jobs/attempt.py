@@ -1,97 +1,243 @@
-"""One provider call of one job: booked before its first byte, run in its group, its picture verified."""
+"""One provider call of one job: booked before its first byte, run in its group, its picture verified.
 
+A task of its own in the job's nursery. It never raises: what went wrong is its outcome.
+"""
+
+import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import trio
 
 from photochanger.domain.outcome import AttemptOutcome, Verdict
+from photochanger.domain.policy import Try
+from photochanger.domain.reasons import Reason
 from photochanger.domain.records import AttemptRow
 from photochanger.domain.slot import Slot
-from photochanger.domain.window import Window
-from photochanger.errors import PictureError
+from photochanger.errors import ConfigError, PictureError, Refusal, StorageUnavailable
+from photochanger.jobs.ledger import Reservation
 from photochanger.jobs.workshop import Workshop, utc_now
+from photochanger.media.fit import Fit
 from photochanger.media.threads import Priority
 from photochanger.media.verify import Verified, verify
 from photochanger.providers.base import Call, PreparedPhoto
 from photochanger.providers.group import ProviderGroup
+from supervisors import Request
+
+log = logging.getLogger(__name__)
+
+NO_LATE_ROOM = "nobody waited any more, and the room for late work was needed for newer work"
+NOT_NEEDED = "another call was first"
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What an attempt is to do, and for whom: fixed when it starts. `settings` is the driver's own parse of them."""
+
+    slot: Slot
+    job_id: UUID
+    number: int
+    way_number: int
+    operation: str
+    settings: Any
+    group: ProviderGroup
+    hedged: bool
+    folder: Path
+    fit: Fit | None
 
 
 class Attempt:
-    """`row` is always what is known now: None until it was booked, ended as soon as `run` has left, however."""
+    """`row` is always what is known now: None until it was booked, ended as soon as `run` has left, however.
 
-    def __init__(self, workshop: Workshop, group: ProviderGroup, slot: Slot, job_id: UUID, number: int) -> None:
+    `on_change` is called (sync) whenever what the policy sees of this attempt has changed; `book` makes the begun row
+    durable, and when it raises, no byte is sent.
+    """
+
+    def __init__(
+        self,
+        workshop: Workshop,
+        errand: Errand,
+        *,
+        photo_for: Callable[[ProviderGroup], Awaitable[PreparedPhoto]],
+        book: Callable[[], Awaitable[None]],
+        on_change: Callable[[], None],
+    ) -> None:
+        self.errand = errand
+        self.row: AttemptRow | None = None
+        self.begun: float | None = None
+        self.ended: float | None = None
+        self.outcome: AttemptOutcome | None = None
+        self.verified: Verified | None = None
         self._workshop = workshop
-        self._group = group
-        self._slot = slot
-        self._settings = group.driver.parse_settings(slot.settings)
+        self._request: Request | None = None
+        self._photo_for = photo_for
+        self._book = book
+        self._on_change = on_change
+        self._scope = trio.CancelScope()
+        self._stopped: AttemptOutcome | None = None
+        self._answered_at: float | None = None
+        self._reservation: Reservation | None = None
+        driver, settings = errand.group.driver, errand.settings
         self._planned = AttemptRow(
             id=uuid4(),
-            job_id=job_id,
-            number=number,
-            provider=group.name,
-            model=group.driver.model_of(self._settings),
+            job_id=errand.job_id,
+            number=errand.number,
+            provider=errand.group.name,
+            model=driver.model_of(settings),
             begun_at=utc_now(),
-            estimate_microusd=group.driver.estimate_microusd(self._settings),
+            estimate_microusd=driver.estimate_microusd(settings),
+            hedged=errand.hedged,
         )
-        self.row: AttemptRow | None = None
 
-    async def run(
-        self, photo: PreparedPhoto, out_path: Path, window: Window, book: Callable[[AttemptRow], Awaitable[None]]
-    ) -> tuple[AttemptOutcome, Verified | None]:
-        """Make the call. `book` makes the begun row durable; when it raises, no byte is sent."""
+    @property
+    def never_made(self) -> bool:
+        """It was taken back while it still waited for a permit: as if it had never been."""
+        return self._stopped is not None and self.begun is None
+
+    @property
+    def is_running(self) -> bool:
+        """A call is being made, or its picture is being looked at."""
+        return self.begun is not None and self.ended is None
+
+    @property
+    def costs_money(self) -> bool:
+        """The provider has the request, and is paid for it."""
+        return self.is_running and self._planned.estimate_microusd > 0
+
+    def seen(self) -> Try:
+        """This attempt as the policy sees it."""
+        return Try(
+            self.errand.way_number,
+            self.begun,
+            self.ended,
+            self.outcome if self.ended is not None else None,
+            verified=self.ended is not None and self.verified is not None,
+            stopping=self._stopped is not None,
+        )
+
+    def stop(self, why: str, verdict: Verdict = Verdict.CANCELLED) -> None:
+        """Give it up; `why` is kept with its row. Synchronous; what was said first stays."""
+        self._stopped = self._stopped or AttemptOutcome(verdict, message=why)
+        self._scope.cancel()
+
+    def go_on_until(self, moment: float) -> None:
+        """A spare: nobody waits for it, and it ends by itself at `moment` (of Trio's clock)."""
+        self._scope.deadline = moment
+        self.become_late()
+
+    def become_late(self) -> None:
+        """Nobody waits any more: go on in the room for late work, or stop where there is none."""
+        request = self._request if self.is_running else None
+        if request is None or not self.errand.group.become_late(request, partial(self.stop, NO_LATE_ROOM)):
+            self.stop(NO_LATE_ROOM)
+
+    def become_live(self) -> None:
+        """Somebody waits again."""
+        if self._request is not None:
+            self.errand.group.become_live(self._request)
+
+    def not_made(self, outcome: AttemptOutcome) -> None:
+        """It ends before it began: there was no room for it."""
+        self._end(outcome)
+
+    async def run(self, request: Request) -> None:
+        """Wait for the permit, make the call, verify its picture."""
+        self._request = request
         outcome = AttemptOutcome(Verdict.CANCELLED)
-        verified: Verified | None = None
-        started = trio.current_time()
-        answered: float | None = None
-
-        async def begin() -> None:
-            nonlocal outcome, started
-            self.row = replace(self._planned, begun_at=utc_now())
-            await book(self.row)
-            started = trio.current_time()
-            # From here on a cancellation may cost money: whether an abandoned call is billed, nobody says.
-            outcome = AttemptOutcome(Verdict.CANCELLED, possibly_billed=True)
-
-        call = Call(photo, self._slot.operation, self._settings, out_path, window.deadline)
         try:
-            outcome = await self._group.attempt(call, begin=begin, slot_id=self._slot.id)
-            answered = trio.current_time()
-            verified = await self._verify(outcome)
+            with self._scope:
+                outcome = await self._make(request)
+        except Refusal as refusal:  # before the first byte
+            made_up = Verdict.UNAFFORDABLE if refusal.reason is Reason.BUDGET_EXHAUSTED else Verdict.UNAVAILABLE
+            outcome = AttemptOutcome(made_up, message=refusal.detail or None)
+        except StorageUnavailable as error:
+            log.error("attempt %d of job %s: %s", self.errand.number, self.errand.job_id, error)
+            outcome = AttemptOutcome(Verdict.STORAGE, message=str(error))
+        except ConfigError as error:
+            log.error("slot %s cannot work as it is set up: %s", self.errand.slot.id, error)
+            outcome = AttemptOutcome(Verdict.REJECTED, message=str(error))
+        except Exception:
+            log.exception("attempt %d of job %s crashed", self.errand.number, self.errand.job_id)
+            outcome = AttemptOutcome(Verdict.CRASHED, possibly_billed=self.begun is not None)
+        finally:
+            request.withdraw()
+            self._end(outcome)
+
+    async def _make(self, request: Request) -> AttemptOutcome:
+        errand = self.errand
+        call = Call(
+            await self._photo_for(errand.group),
+            errand.operation,
+            errand.settings,
+            errand.folder / f"answer-{errand.number}",
+            trio.current_time() + errand.group.driver.cap,
+            await self._workshop.templates.load(errand.slot),
+            self._workshop.publisher,
+            self._on_handle,
+        )
+        # What came is kept even if looking at it is cut off: it says what was paid for.
+        self.outcome = outcome = await errand.group.attempt(call, request, begin=self._begin)
+        self._answered_at = trio.current_time()
+        try:
+            self.verified = await self._verify(outcome, request)
         except PictureError as error:
             outcome = replace(outcome, verdict=Verdict.BAD_PICTURE, picture=None, message=error.detail)
-        except Exception:
-            if outcome.verdict is Verdict.CANCELLED:  # nobody did that: the call was never made
-                outcome = replace(outcome, verdict=Verdict.CRASHED)
-            raise
-        finally:
-            if outcome.verdict is Verdict.CANCELLED and trio.current_time() >= window.settle_by:
-                outcome = replace(outcome, verdict=Verdict.TIMEOUT)
-            self._end(outcome, (answered or trio.current_time()) - started)
-        return outcome, verified
+        return outcome
 
-    async def _verify(self, outcome: AttemptOutcome) -> Verified | None:
+    async def _begin(self) -> None:
+        estimate = self._planned.estimate_microusd
+        self._reservation = self._workshop.ledger.reserve(self.errand.slot, estimate)
+        if self._reservation is None:
+            raise Refusal(Reason.BUDGET_EXHAUSTED)
+        self.row = replace(self._planned, begun_at=utc_now())
+        await self._book()
+        self.begun = trio.current_time()
+        self._on_change()
+
+    async def _on_handle(self, handle: str) -> None:
+        assert self.row is not None
+        self.row = replace(self.row, handle=handle)
+        await self._book()
+
+    async def _verify(self, outcome: AttemptOutcome, request: Request) -> Verified | None:
         """The picture counts only when it decodes whole. Raises PictureError when it does not."""
         if outcome.picture is None:
             return None
+        priority = Priority.LATE if self.errand.group.is_late(request) else Priority.VERIFY
         with self._workshop.metrics.stage("verify"), self._workshop.activity.working():
             return await self._workshop.pictures.run(
-                Priority.VERIFY,
+                priority,
                 partial(
                     verify,
                     outcome.picture.path,
                     outcome.picture.path.with_suffix(".reply"),
                     max_pixels=self._workshop.max_pixels,
-                    allow_png=self._slot.allow_png,
-                    quality=self._slot.jpeg_quality,
+                    allow_png=self.errand.slot.allow_png,
+                    quality=self.errand.slot.jpeg_quality,
+                    fit=self.errand.fit,
                 ),
             )
 
-    def _end(self, outcome: AttemptOutcome, seconds: float) -> None:
-        if self.row is None:
-            return
-        self.row = self.row.ended(outcome, utc_now(), seconds)
-        self._workshop.metrics.attempt(self._group.name, outcome, self.row.cost_microusd, seconds)
+    def _end(self, outcome: AttemptOutcome) -> None:
+        now = trio.current_time()
+        if outcome.verdict is Verdict.CANCELLED:
+            stopped = self._stopped or outcome
+            if self.outcome is not None:
+                # Cut off while its picture was being looked at. The answer had come: what it cost is known.
+                outcome = replace(self.outcome, message=stopped.message)
+            else:
+                # Whether an abandoned call is billed, nobody says.
+                outcome = replace(stopped, possibly_billed=self.begun is not None)
+        self.outcome = outcome
+        self.ended = now
+        if self.row is not None:
+            seconds = (self._answered_at or now) - (self.begun or now)
+            self.row = self.row.ended(outcome, utc_now(), seconds)
+            self._workshop.metrics.attempt(self.errand.group.name, outcome, self.row.cost_microusd, seconds)
+        if self._reservation is not None:
+            self._reservation.settle(self.row.cost_microusd if self.row is not None else 0)
+        self._on_change()

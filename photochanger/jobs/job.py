@@ -1,37 +1,37 @@
 """One photo's work, from the lane's place to the settled row. A task of its own; it never raises.
 
 From `Lanes.submit` on the job owns the spool file, its place in the lane, its rows and the reply cell. The
-handler only waits on the cell. Whatever happens, cancellation and bugs included, `run` settles the job once,
-answers the cell and removes the temp folder.
+handlers only wait on the cell. Whatever happens, cancellation and bugs included, `run` settles the job once,
+answers the cell and ends all attempts.
 """
 
 import logging
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
-from functools import partial
-from pathlib import Path
 from uuid import UUID
 
 import trio
 
 from photochanger.domain.job import JobStatus, ReplyKind
-from photochanger.domain.outcome import AttemptOutcome
-from photochanger.domain.policy import GiveUp, after_failure
+from photochanger.domain.outcome import Verdict
 from photochanger.domain.reasons import Reason
 from photochanger.domain.records import AttemptRow, Change, JobRow
 from photochanger.domain.slot import Slot
 from photochanger.domain.window import Window
-from photochanger.errors import ConfigError, PictureError, Refusal, StorageUnavailable
-from photochanger.jobs.attempt import Attempt
-from photochanger.jobs.reply import ErrorReply, ReplyCell
+from photochanger.errors import PictureError, Refusal, StorageUnavailable
+from photochanger.jobs.attempt import NO_LATE_ROOM, NOT_NEEDED, Attempt
+from photochanger.jobs.photo import Photo
+from photochanger.jobs.pursuit import SEND_LEAD, Pursuit
+from photochanger.jobs.reply import ErrorReply, PictureReply, ReplyCell, Waiter
 from photochanger.jobs.settle import Settlement, settle
+from photochanger.jobs.spares import keep_spares
+from photochanger.jobs.stand_in import stand_in
+from photochanger.jobs.upload import Upload
 from photochanger.jobs.workshop import Workshop, utc_now
-from photochanger.media.prepare import as_it_came, prepare
-from photochanger.media.probe import Probe
 from photochanger.media.store import StoredFile
 from photochanger.media.threads import Priority
-from photochanger.media.verify import Verified, write_preview
-from photochanger.providers.base import PreparedPhoto
+from photochanger.media.verify import write_preview
 from supervisors import Request
 
 log = logging.getLogger(__name__)
@@ -40,85 +40,140 @@ PREVIEWS_WAITING = 16
 """Previews that may wait for a pause in the work; each keeps its job's temp folder until then."""
 SETTLE_BOUND = 5.0
 """Seconds that the shielded end of a job may take: one disk write, half a second of PostgreSQL, one journal entry."""
+STOP_BOUND = 2.0
+"""Seconds in which attempts that were given up are over; a picture that is being decoded is waited for."""
+TIME_IS_OVER = "its time was over"
+NOBODY_WAITS = "nobody waited any more"
 
 
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """A photo that was received whole: the spool file inside the job's own temp folder, and what is known of it."""
-
-    path: Path
-    folder: Path
-    size: int
-    sha256: bytes
-    name: str | None
-    fields: dict[str, str]
-    probe: Probe
-
-
-def reply_kind_of(slot: Slot) -> ReplyKind:
-    """What a picture from the slot's own provider is called: a look made on this machine is no AI's."""
-    return ReplyKind.LOCAL if slot.provider == "local" else ReplyKind.AI
+def reply_kind_of(slot: Slot, way_number: int) -> ReplyKind:
+    """What a picture by one of the slot's plans is called: a look made on this machine is no AI's."""
+    if slot.plans[way_number].provider == "local":
+        return ReplyKind.LOCAL
+    return ReplyKind.FALLBACK if way_number else ReplyKind.AI
 
 
 class Job:
     """One photo. Made by ingest, run under its lane, driven by the policy."""
 
-    def __init__(self, workshop: Workshop, job_id: UUID, slot: Slot, upload: Upload, window: Window) -> None:
+    def __init__(
+        self,
+        workshop: Workshop,
+        job_id: UUID,
+        slot: Slot,
+        upload: Upload,
+        window: Window,
+        *,
+        idempotency_key: str | None = None,
+    ) -> None:
         now = utc_now()
-        deadline = now + timedelta(seconds=window.deadline - trio.current_time())
+        ahead = timedelta(seconds=window.deadline - trio.current_time())
         self.slot = slot
         self.window = window
+        self.upload = upload
         self.cell = ReplyCell()
+        self.cell.on_abandoned = self._nobody_waits
+        self.awaited = True
+        """Somebody waits for the answer. A job that nobody waits for takes no room from those of others."""
+        self.joinable = True
+        """There is an answer, or there may be one."""
+        self.on_settled: Callable[[PictureReply | None], object] = lambda _picture: None
+        """Called (sync) once, with the picture that the job came to."""
         self._workshop = workshop
-        self._upload = upload
-        self._attempts: list[Attempt] = []
+        self._photo = Photo(workshop, upload, slot)
         self._kept: StoredFile | None = None
+        self._place: Request | None = None
         self._scope = trio.CancelScope(deadline=window.settle_by)
-        self.cell.on_abandoned = self._scope.cancel
+        self._last_resort_is_made = trio.Event()
+        self._pursuit = Pursuit(
+            workshop, slot, job_id, upload, self.cell, photo_for=self._photo.for_group, book=self._book
+        )
         self._row = JobRow(
             id=job_id,
             slot_id=slot.id,
             slot_version=slot.version,
             provider=slot.provider,
-            deadline=deadline,
-            settle_by=deadline,
+            deadline=now + ahead,
+            settle_by=now + ahead + timedelta(seconds=window.late),
             request_bytes=upload.size,
             request_sha256=upload.sha256,
             photo_name=upload.name,
             client_fields=upload.fields,
             created_at=now,
+            idempotency_key=idempotency_key,
         )
+        self._saved: tuple[AttemptRow, ...] = ()
+        self._winner: Attempt | None = None
 
     @property
     def id(self) -> UUID:
         """The job's id, in links and rows."""
         return self._row.id
 
+    @property
+    def likely_end(self) -> float:
+        """When its place in the lane is free again, as far as can be told: of Trio's clock, never after the window."""
+        now = trio.current_time()
+        running = self._pursuit.running
+        begun = min((attempt.begun for attempt in running if attempt.begun is not None), default=now)
+        return max(now, min(begun + self.usual_service, self.window.deadline))
+
+    @property
+    def usual_service(self) -> float:
+        """Seconds that nine of ten photos of this slot take at their first provider, as far as is known."""
+        first = self._pursuit.ways[0]
+        return first.group.expected(first.settings).p90 if first.group and first.impossible is None else 0.0
+
+    @property
+    def latest_start(self) -> float | None:
+        """When a place in the lane would come too late for any of its providers; None while none was measured."""
+        usual = [
+            way.group.expected(way.settings).p50
+            for way in self._pursuit.ways
+            if way.group is not None and way.impossible is None and way.group.measured(way.settings)
+        ]
+        return self.window.deadline - self.window.reserve - min(usual) if usual else None
+
+    @property
+    def affordable(self) -> bool:
+        """The caps leave a plan of those that can work."""
+        costs = [
+            way.group.driver.estimate_microusd(way.settings)
+            for way in self._pursuit.ways
+            if way.group is not None and way.impossible is None
+        ]
+        return not costs or any(self._workshop.ledger.affordable(self.slot, cost) for cost in costs)
+
+    def join(self, window: Window) -> Waiter:
+        """One more waits for this job's answer, until the end of its own window. Synchronous.
+
+        Work that nobody waited for is live again, and goes on for as long as this one's window asks.
+        """
+        self._row = replace(self._row, joined=self._row.joined + 1)
+        self._scope.deadline = max(self._scope.deadline, window.settle_by)
+        if not self.awaited:
+            self.awaited = True
+            for attempt in self._pursuit.running:
+                attempt.become_live()
+        waiter = self.cell.join(window.deadline)
+        self._pursuit.tell()
+        return waiter
+
     async def run(self, place: Request) -> None:
         """Do the work and settle it. Cancelled from outside, the job ends as `timeout`, possibly billed."""
-        settlement = Settlement(JobStatus.TIMEOUT, Reason.PROVIDER_TIMEOUT)
+        self._place = place
         try:
-            with self._scope:
-                settlement = await self._work(place)
-        except Refusal as refusal:
-            settlement = Settlement(JobStatus.FAILED, refusal.reason)
-        except ConfigError as error:
-            log.error("job %s: slot %s cannot work as it is set up: %s", self.id, self.slot.id, error)
-            settlement = Settlement(JobStatus.FAILED, Reason.PROVIDER_ERROR)
-        except StorageUnavailable:
-            log.exception("job %s: the disk cannot be used", self.id)
-            settlement = Settlement(JobStatus.FAILED, Reason.STORAGE_UNAVAILABLE)
-        except Exception:
-            log.exception("job %s crashed", self.id)
-            settlement = Settlement(JobStatus.FAILED, Reason.INTERNAL_ERROR)
+            async with trio.open_nursery() as calls:
+                await self._work_and_settle(place, calls)
         finally:
             place.withdraw()
-            bound = trio.current_time() + SETTLE_BOUND
-            with trio.CancelScope(deadline=bound, shield=True), self._workshop.activity.working():
-                await self._finish(settlement)
+            if self._rows() != self._saved:
+                with trio.CancelScope(deadline=trio.current_time() + SETTLE_BOUND, shield=True):
+                    await self._save_what_came_after()
 
     def cancel(self) -> None:
         """Give the work up: it settles as `timeout`, possibly billed, and answers at once."""
+        self.joinable = self.joinable and self.cell.resolved is not None
         self._scope.cancel()
 
     async def tidy(self) -> None:
@@ -129,75 +184,140 @@ class Job:
         activity = self._workshop.activity
         try:
             if self._kept is not None and activity.waiting < PREVIEWS_WAITING:
-                preview = self._upload.folder / "preview"
+                preview = self.upload.folder / "preview"
                 async with activity.spare_time():
                     picture = self._workshop.media.locate(self._kept.path)
                     await self._workshop.pictures.run(Priority.PREVIEW, write_preview, picture, preview)
                     await self._workshop.media.keep_preview(preview, self._kept.path)
+            await self.cell.wait_until_all_left()
         except (StorageUnavailable, PictureError):
             log.exception("the preview of job %s was not written", self.id)
         finally:
             await self._workshop.media.remove_temp(self.slot.id, str(self.id))
 
-    async def _work(self, place: Request) -> Settlement:
+    async def _work_and_settle(self, place: Request, calls: trio.Nursery) -> None:
+        settlement = Settlement(JobStatus.TIMEOUT, Reason.PROVIDER_TIMEOUT)
+        try:
+            with self._scope:
+                settlement = await self._work(place, calls)
+        except Refusal as refusal:
+            settlement = Settlement(JobStatus.FAILED, refusal.reason)
+        except StorageUnavailable:
+            log.exception("job %s: the disk cannot be used", self.id)
+            settlement = Settlement(JobStatus.FAILED, Reason.STORAGE_UNAVAILABLE)
+        except Exception:
+            log.exception("job %s crashed", self.id)
+            settlement = Settlement(JobStatus.FAILED, Reason.INTERNAL_ERROR)
+        finally:
+            bound = trio.current_time() + SETTLE_BOUND
+            with trio.CancelScope(deadline=bound, shield=True), self._workshop.activity.working():
+                try:
+                    await self._end_attempts()
+                finally:
+                    await self._finish(settlement)
+            place.withdraw()
+
+    async def _work(self, place: Request, calls: trio.Nursery) -> Settlement:
         if not place.granted:
             await self._workshop.store.save(Change(self._row))
         async with place:
             self._row = replace(self._row, status=JobStatus.PROCESSING, started_at=utc_now())
-            photo = await self._prepare()
-            while True:
-                outcome, picture = await self._attempt(photo)
-                if picture is not None:
-                    return Settlement(JobStatus.DONE, None, picture, reply_kind_of(self.slot))
-                step = after_failure(outcome, len(self._attempts), self.window, trio.current_time())
-                if isinstance(step, GiveUp):
-                    return Settlement(JobStatus.FAILED, step.reason)
-                await trio.sleep_until(step.not_before)
-                self._row = replace(self._row, retries=self._row.retries + 1)
+            await self._photo.prepare()
+            if self.slot.last_resort != "error":
+                calls.start_soon(self._prepare_last_resort)
+            end = await self._pursuit.run(calls, self._scope)
+        self._row = replace(self._row, retries=max(self._made - 1, 0))
+        if isinstance(end, Attempt):
+            assert end.row is not None
+            kind = reply_kind_of(self.slot, end.errand.way_number)
+            self._winner = end
+            return Settlement(JobStatus.DONE, None, end.verified, kind, end.row.id)
+        return Settlement(JobStatus.TIMEOUT if end is Reason.PROVIDER_TIMEOUT else JobStatus.FAILED, end)
 
-    async def _prepare(self) -> PreparedPhoto:
-        """The photo as it travels: as it came where that is good enough, turned and converted where not."""
-        upload = self._upload
-        if photo := as_it_came(upload.path, upload.probe, longest_side=self.slot.longest_side):
-            return photo
+    @property
+    def _made(self) -> int:
+        return sum(attempt.row is not None for attempt in self._pursuit.attempts)
+
+    async def _prepare_last_resort(self) -> None:
+        upload = self.upload
         try:
-            with self._workshop.metrics.stage("prepare"), self._workshop.activity.working():
-                return await self._workshop.pictures.run(
-                    Priority.NORMALISE,
-                    partial(
-                        prepare,
-                        self._upload.path,
-                        self._upload.folder / "prepared",
-                        self._upload.probe,
-                        longest_side=self.slot.longest_side,
-                    ),
-                )
-        except PictureError as error:
-            raise Refusal(error.reason, error.detail) from error
+            self._pursuit.last_resort = await stand_in(
+                self._workshop, self.slot, upload.path, upload.probe, upload.size, self._pursuit.fit
+            )
+        except Exception:
+            log.exception("the last resort of job %s could not be made", self.id)
+        finally:
+            self._last_resort_is_made.set()
+            self._pursuit.tell()
 
-    async def _attempt(self, photo: PreparedPhoto) -> tuple[AttemptOutcome, Verified | None]:
-        group = self._workshop.groups.get(self.slot.provider)
-        if group is None:
-            raise Refusal(Reason.PROVIDER_UNAVAILABLE, f"This slot names an unknown provider, {self.slot.provider}.")
-        number = len(self._attempts) + 1
-        attempt = Attempt(self._workshop, group, self.slot, self.id, number)
-        self._attempts.append(attempt)
-        return await attempt.run(photo, self._upload.folder / f"answer-{number}", self.window, self._book)
+    async def _wait_for_last_resort(self) -> None:
+        """A refusal may come before the last resort is drawn: those who wait have the time."""
+        deadlines = self.cell.deadlines
+        if self.slot.last_resort != "error" and deadlines:
+            with trio.move_on_at(deadlines[0] - SEND_LEAD):
+                await self._last_resort_is_made.wait()
 
-    async def _book(self, _begun: AttemptRow) -> None:
-        """Make the begun attempt durable, together with the ends of those before it."""
+    def _nobody_waits(self) -> None:
+        """The last one who waited has gone, or has got a last resort. Synchronous."""
+        self.awaited = False
+        if self.cell.settling:
+            return
+        if self.slot.on_timeout == "drop" or not self._pursuit.running:
+            self.joinable = False
+            self._scope.cancel()
+            return
+        if self._place is not None:
+            self._place.withdraw()
+        for attempt in self._pursuit.attempts:
+            if attempt.ended is None:
+                attempt.become_late()
+        if not self._pursuit.running:
+            log.warning("job %s: %s", self.id, NO_LATE_ROOM)
+        self._pursuit.tell()
+
+    async def _end_attempts(self) -> None:
+        """Without a winner all are stopped and waited for, so that their rows tell their ends."""
+        if self._winner is not None:
+            self._end_the_others()
+            return
+        self.joinable = False
+        if trio.current_time() >= self._scope.deadline:
+            self._pursuit.stop(TIME_IS_OVER, Verdict.TIMEOUT)
+        else:
+            self._pursuit.stop(NOBODY_WAITS)
+        with trio.move_on_after(STOP_BOUND):
+            await self._pursuit.wait_until_stopped()
+            await self._wait_for_last_resort()
+
+    def _end_the_others(self) -> None:
+        """Losers are cancelled; where the slot says so, one that is paid for finishes as a spare."""
+        for attempt in self._pursuit.attempts:
+            if attempt.ended is None:
+                if self.slot.keep_spares and attempt.costs_money:
+                    attempt.go_on_until(self._scope.deadline)
+                else:
+                    attempt.stop(NOT_NEEDED)
+
+    async def _book(self) -> None:
+        """Make a begun attempt durable, together with what is known of the others."""
         await self._workshop.store.save(Change(self._row, self._rows()))
 
     def _rows(self) -> tuple[AttemptRow, ...]:
-        return tuple(attempt.row for attempt in self._attempts if attempt.row is not None)
+        return tuple(attempt.row for attempt in self._pursuit.attempts if attempt.row is not None)
 
     async def _finish(self, settlement: Settlement) -> None:
+        error = ErrorReply(settlement.reason or Reason.INTERNAL_ERROR, self._retry_after(settlement.reason))
+        refused = settlement.reason is Reason.BUDGET_EXHAUSTED and self.slot.at_budget == "refuse"
+        instead: PictureReply | None = None if refused else self._pursuit.last_resort
+        settlement = replace(settlement, without=instead or error)
         try:
             for again in (False, True):
                 try:
-                    self._kept = await settle(
-                        self._workshop, self._row, self.cell, self._rows(), settlement, again=again
+                    rows = self._rows()
+                    self._row, self._kept = await settle(
+                        self._workshop, self._row, self.cell, rows, settlement, again=again
                     )
+                    self._saved = rows
                     return
                 except StorageUnavailable:
                     log.exception("job %s: neither PostgreSQL nor the disk took its rows", self.id)
@@ -206,4 +326,22 @@ class Job:
                     # Not left at that: a job that is not settled stays open until the next start.
                     log.exception("job %s could not be settled", self.id)
         finally:
-            self.cell.resolve(ErrorReply(settlement.reason or Reason.INTERNAL_ERROR))
+            self.cell.resolve(settlement.without or error)
+            reply = self.cell.resolved
+            picture = reply if isinstance(reply, PictureReply) and not reply.stand_in else None
+            self.joinable = picture is not None
+            self.on_settled(picture)
+
+    def _retry_after(self, reason: Reason | None) -> int | None:
+        return self._workshop.ledger.seconds_until_tomorrow() if reason is Reason.BUDGET_EXHAUSTED else None
+
+    async def _save_what_came_after(self) -> None:
+        """Attempts that ended after the job was settled: losers, and spares with their pictures."""
+        rows = self._rows()
+        row = replace(self._row, cost_microusd=sum(attempt.cost_microusd for attempt in rows))
+        try:
+            spares = [attempt for attempt in self._pursuit.attempts if attempt is not self._winner]
+            media = await keep_spares(self._workshop, row, spares if self.slot.keep_spares else ())
+            await self._workshop.store.save(Change(row, rows, media=media))
+        except Exception:
+            log.exception("what came of job %s after its end could not be written", self.id)

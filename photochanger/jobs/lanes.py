@@ -8,6 +8,7 @@ from typing import Protocol
 
 import trio
 
+from photochanger.domain.lane import expected_start
 from photochanger.domain.reasons import Reason
 from photochanger.domain.slot import Slot
 from photochanger.errors import Refusal
@@ -20,6 +21,16 @@ class Work(Protocol):
     """What a lane runs: a job that waits for its place and then does its work. It never raises."""
 
     slot: Slot
+    awaited: bool
+    """Somebody waits for it; if not, it takes no room from others."""
+
+    @property
+    def likely_end(self) -> float:
+        """When its place is free again, as far as can be told; of Trio's clock."""
+
+    @property
+    def usual_service(self) -> float:
+        """Seconds that a photo of its slot holds a place, 0 while that is not known."""
 
     async def run(self, place: Request) -> None:
         """Wait for `place`, work, settle."""
@@ -58,8 +69,13 @@ class Lanes:
 
     @property
     def in_flight(self) -> int:
-        """Photos accepted and not yet finished."""
+        """Photos accepted and not yet finished, late ones included."""
         return len(self._works)
+
+    @property
+    def late(self) -> int:
+        """Photos at work for which nobody waits any more."""
+        return sum(not work.awaited for work in self._works)
 
     def statistics(self) -> dict[str, tuple[int, int]]:
         """Per slot: photos at work, photos waiting for their place."""
@@ -68,22 +84,26 @@ class Lanes:
             for slot_id, lane in self._lanes.items()
         }
 
-    def submit(self, work: Work, deadline: float) -> None:
+    def submit(self, work: Work, deadline: float, *, latest_start: float | None = None) -> None:
         """Hand `work` over; from here on it owns everything that it holds. Synchronous: no checkpoint inside.
 
+        Whoever cannot begin by `latest_start`, as far as can be told from those before him, need not wait for it.
         Raises Refusal: slot_busy, queue_full, draining. Then nothing was handed over.
         """
         if self._nursery is None:
             raise Refusal(Reason.DRAINING, retry_after=5)
-        if len(self._works) >= self._room:
-            raise Refusal(Reason.QUEUE_FULL, retry_after=5)
+        if len(self._works) - self.late >= self._room:
+            raise Refusal(Reason.QUEUE_FULL, retry_after=self._pause(min(self._ends(None))))
         lane = self._lanes.get(work.slot.id)
         if lane is None:
             raise Refusal(Reason.SLOT_NOT_FOUND)
+        start = self._expected_start(lane, work)
+        if latest_start is not None and start > latest_start:
+            raise Refusal(Reason.SLOT_BUSY, retry_after=self._pause(start))
         try:
             place = lane.admission.request(kind="live", latest_start=deadline)
         except trio.WouldBlock:
-            raise Refusal(Reason.SLOT_BUSY, retry_after=math.ceil(work.slot.t_sync / 2)) from None
+            raise Refusal(Reason.SLOT_BUSY, retry_after=self._pause(start)) from None
         self._works.add(work)
         self._alive += 1
         if self._idle.is_set():
@@ -109,6 +129,18 @@ class Lanes:
         """Return when no photo is in flight and nothing is left to tidy."""
         while self._alive:
             await self._idle.wait()
+
+    def _expected_start(self, lane: Lane, work: Work) -> float:
+        waiting = lane.admission.statistics().depth
+        ends = self._ends(work.slot.id)[: lane.permits.in_use("live")]
+        return expected_start(trio.current_time(), lane.permits.total("live"), ends, waiting, work.usual_service)
+
+    def _ends(self, slot_id: str | None) -> list[float]:
+        works = (work for work in self._works if work.awaited and slot_id in (None, work.slot.id))
+        return sorted(work.likely_end for work in works)
+
+    def _pause(self, until: float) -> int:
+        return max(1, math.ceil(until - trio.current_time()))
 
     def _open(self, slot: Slot) -> Child:
         permits = Permits(slot.id, slot.permits)

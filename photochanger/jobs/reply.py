@@ -1,6 +1,6 @@
 """The reply cell: where a job leaves its answer, and where those who wait for it come and go."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,11 @@ SETTLING_GRACE = 0.3
 
 @dataclass(frozen=True, slots=True)
 class PictureReply:
-    """A picture for the booth: a whole file that stays, or `data` where the disk could not keep it."""
+    """A picture for the booth: a whole file that stays, or `data` where the disk could not keep it.
+
+    `stand_in` tells a last resort from what was asked for: its file goes with the job, and it may be followed by
+    the real picture under the same link.
+    """
 
     kind: ReplyKind
     path: Path
@@ -24,6 +28,7 @@ class PictureReply:
     width: int
     height: int
     data: bytes | None = None
+    stand_in: bool = False
 
     @property
     def status(self) -> int:
@@ -33,10 +38,11 @@ class PictureReply:
 
 @dataclass(frozen=True, slots=True)
 class ErrorReply:
-    """No picture, and why."""
+    """No picture, and why; `result_url` is where there may be one later."""
 
     reason: Reason
     retry_after: int | None = None
+    result_url: str | None = None
 
     @property
     def kind(self) -> ReplyKind:
@@ -52,48 +58,132 @@ class ErrorReply:
 Reply = PictureReply | ErrorReply
 
 
+class Waiter:
+    """One request that waits, until `deadline` of Trio's clock."""
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.reply: Reply | None = None
+        self.answered = trio.Event()
+
+    def answer(self, reply: Reply) -> None:
+        """Leave the reply; the first one stays."""
+        if self.reply is None:
+            self.reply = reply
+            self.answered.set()
+
+
 class ReplyCell:
     """Resolved once by the job; read by any number of waiters, each with its own deadline.
 
-    A waiter that leaves before the answer counts: when the last one has gone, `on_abandoned` is called.
-    All methods but `wait` are synchronous and never block.
+    When the last one who is still unanswered has gone, or has been given a last resort, `on_abandoned` is called.
+    All methods but the two that begin with `wait` are synchronous and never block.
     """
 
     def __init__(self) -> None:
         self._reply: Reply | None = None
         self._delivered: Reply | None = None
-        self._ready = trio.Event()
-        self._waiters = 0
+        self._present: set[Waiter] = set()
+        self._held = 0
+        self._empty = trio.Event()
+        self._empty.set()
         self.settling = False
         self.on_abandoned: Callable[[], object] = lambda: None
 
+    @property
+    def resolved(self) -> Reply | None:
+        """The job's answer, once there is one."""
+        return self._reply
+
+    @property
+    def deadlines(self) -> list[float]:
+        """Those of the waiters that have no answer yet, the earliest first."""
+        return sorted(waiter.deadline for waiter in self._unanswered())
+
     def outlook(self, intended: Reply) -> Reply | None:
-        """What the booth has got, or will get if `intended` is left now; None when nobody was there to get it."""
-        return self._delivered or (intended if self._waiters else None)
+        """The best that a booth has got, or will get if `intended` is left now; None when nobody is there for it."""
+        replies = [waiter.reply or intended for waiter in self._present]
+        if self._delivered is not None:
+            replies.append(self._delivered)
+        return max(replies, key=_worth, default=None)
 
-    def join(self) -> None:
+    def join(self, deadline: float) -> Waiter:
         """One waiter more."""
-        self._waiters += 1
+        waiter = Waiter(deadline)
+        self._present.add(waiter)
+        self._empty = trio.Event()
+        if self._reply is not None:
+            waiter.answer(self._reply)
+        return waiter
 
-    def leave(self, got: Reply | None) -> None:
-        """One waiter fewer; `got` is what it answers its client with, None when its client has gone."""
-        self._waiters -= 1
-        if got is not None and not isinstance(self._delivered, PictureReply):
+    def leave(self, waiter: Waiter, got: Reply | None) -> None:
+        """One waiter fewer; `got` is what its client is answered with, None when the client has gone."""
+        self._present.remove(waiter)
+        if got is not None and _worth(got) > _worth(self._delivered):
             self._delivered = got
-        if self._waiters == 0 and self._reply is None:
-            self.on_abandoned()
+        self._look_if_empty()
+        if waiter.reply is None:
+            self._look_round()
+
+    def hold(self) -> Callable[[], None]:
+        """A last resort is being sent: the job's files must stay until what is returned has been called."""
+        self._held += 1
+        self._empty = trio.Event()
+        return self._release
+
+    def answer_due(self, moment: float, reply: Reply) -> int:
+        """Answer those whose deadline is not after `moment` with a last resort; how many there were."""
+        due = [waiter for waiter in self._unanswered() if waiter.deadline <= moment]
+        for waiter in due:
+            waiter.answer(reply)
+        if due:
+            self._look_round()
+        return len(due)
 
     def resolve(self, reply: Reply) -> None:
         """Leave the answer; the first one stays."""
         if self._reply is None:
             self._reply = reply
-            self._ready.set()
+            for waiter in self._present:
+                waiter.answer(reply)
 
-    async def wait(self, deadline: float) -> Reply:
-        """The job's answer, or `provider_timeout` when `deadline` (of Trio's clock) comes first."""
-        with trio.move_on_at(deadline):
-            await self._ready.wait()
-        if self._reply is None and self.settling:
-            with trio.move_on_at(deadline + SETTLING_GRACE):
-                await self._ready.wait()
-        return self._reply or ErrorReply(Reason.PROVIDER_TIMEOUT)
+    async def wait(self, waiter: Waiter) -> Reply:
+        """The waiter's answer, or `provider_timeout` when its deadline comes first."""
+        with trio.move_on_at(waiter.deadline):
+            await waiter.answered.wait()
+        if waiter.reply is None and self.settling:
+            with trio.move_on_at(waiter.deadline + SETTLING_GRACE):
+                await waiter.answered.wait()
+        return waiter.reply or ErrorReply(Reason.PROVIDER_TIMEOUT)
+
+    async def wait_until_all_left(self) -> None:
+        """Return when nobody is there who may still need a file of the job's."""
+        while self._present or self._held:
+            await self._empty.wait()
+
+    def _unanswered(self) -> Iterator[Waiter]:
+        return (waiter for waiter in self._present if waiter.reply is None)
+
+    def _release(self) -> None:
+        self._held -= 1
+        self._look_if_empty()
+
+    def _look_if_empty(self) -> None:
+        if not self._present and not self._held:
+            self._empty.set()
+
+    def _look_round(self) -> None:
+        if self._reply is None and next(self._unanswered(), None) is None:
+            self.on_abandoned()
+
+
+def _worth(reply: Reply | None) -> int:
+    match reply:
+        case None:
+            return 0
+        case ErrorReply():
+            return 1
+        case PictureReply(stand_in=True):
+            return 2
+        case _:
+            return 3

@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass, replace
 from datetime import datetime
-from uuid import uuid4, uuid5
+from uuid import UUID, uuid4, uuid5
 
 import trio
 
@@ -21,12 +21,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What a job came to: a picture, or the reason why there is none."""
+    """What a job came to: a picture, or the reason why there is none, and `without` one the reply."""
 
     status: JobStatus
     reason: Reason | None
     picture: Verified | None = None
     kind: ReplyKind = ReplyKind.AI
+    attempt_id: UUID | None = None
+    without: Reply | None = None
 
 
 async def settle(
@@ -37,19 +39,21 @@ async def settle(
     settlement: Settlement,
     *,
     again: bool = False,
-) -> StoredFile | None:
-    """Make the outcome durable and answer; the file that is kept now, where there is one.
+) -> tuple[JobRow, StoredFile | None]:
+    """Make the outcome durable and answer; the row as it is now, and the file that is kept, where there is one.
 
     The cell is resolved even when neither disk nor database work. `again` takes up what an earlier call left
     behind when it raised: a picture that was kept then is not where it was, and rows written twice do no harm.
     """
     cell.settling = True
     stored: StoredFile | None = None
-    reply: Reply = ErrorReply(settlement.reason or Reason.INTERNAL_ERROR)
+    reply = settlement.without or ErrorReply(settlement.reason or Reason.INTERNAL_ERROR)
     if settlement.picture is not None:
         try:
+            started = trio.current_time()
             with workshop.metrics.stage("store"):
                 stored = await _keep(workshop, row, settlement.picture, again)
+            workshop.reserve.stored(trio.current_time() - started, stored.bytes)
             reply = _picture_reply(settlement, stored, workshop)
         except StorageUnavailable:
             # The disk is full, but the picture was paid for and the booth waits: it gets it from memory.
@@ -74,7 +78,7 @@ async def settle(
     if got is not promised:
         # The booth left, or was told 504, while the rows were being written.
         await workshop.store.save(Change(_replied(row, got)))
-    return stored
+    return _replied(row, got), stored
 
 
 async def _keep(workshop: Workshop, row: JobRow, picture: Verified, again: bool) -> StoredFile:
@@ -85,7 +89,7 @@ async def _keep(workshop: Workshop, row: JobRow, picture: Verified, again: bool)
 def _replied(row: JobRow, got: Reply | None) -> JobRow:
     if got is None:
         return replace(row, reply_kind=ReplyKind.NONE, late=row.status is JobStatus.DONE)
-    late = row.status is JobStatus.DONE and not isinstance(got, PictureReply)
+    late = row.status is JobStatus.DONE and not (isinstance(got, PictureReply) and not got.stand_in)
     return replace(row, reply_kind=got.kind, reply_status=got.status, replied_at=utc_now(), late=late)
 
 
@@ -122,7 +126,7 @@ def _change(
     result = ResultRow(
         id=uuid4(),
         job_id=row.id,
-        attempt_id=attempts[-1].id if attempts else None,
+        attempt_id=settlement.attempt_id,
         mime=settlement.picture.mime,
         sha256=bytes.fromhex(stored.sha256),
         width=settlement.picture.width,

@@ -1,20 +1,26 @@
 """What every job works with: the parts of the house that it uses, and how long things are kept."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from photochanger.domain.policy import Situation, Step, decide
 from photochanger.jobs.activity import Activity
+from photochanger.jobs.hedges import EarlyHedges
+from photochanger.jobs.ledger import Ledger
+from photochanger.jobs.reserve import Reserve
 from photochanger.jobs.store import JobStore
 from photochanger.media.store import MediaStore
 from photochanger.media.threads import PictureThreads
 from photochanger.observability.metrics import Metrics
+from photochanger.providers.base import Publisher
 from photochanger.providers.group import ProviderGroup
+from photochanger.slots.templates import TemplateShelf
 
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """The job's tools, tied together by the composition root."""
+    """The job's tools, tied together by the composition root. `decide` is the policy."""
 
     store: JobStore
     media: MediaStore
@@ -22,8 +28,14 @@ class Workshop:
     groups: Mapping[str, ProviderGroup]
     metrics: Metrics
     activity: Activity
+    ledger: Ledger
+    hedges: EarlyHedges
+    reserve: Reserve
+    templates: TemplateShelf
     result_ttl: timedelta
     max_pixels: int
+    publisher: Publisher | None = None
+    decide: Callable[[Situation], Step] = field(default=decide)
 
 
 def utc_now() -> datetime:

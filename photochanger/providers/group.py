@@ -1,21 +1,25 @@
-"""A provider's group: its permits, and the one place from which its driver is called."""
+"""A provider's group: its permits, its breaker, what its calls take; the one place from which its driver is called."""
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Literal
+from typing import Any
 
 import trio
 
+from photochanger.domain.breaker import Breaker, Signal, Turn, signal_of
+from photochanger.domain.latency import Expected, Latencies
 from photochanger.domain.outcome import AttemptOutcome, Verdict
 from photochanger.domain.reasons import Reason
 from photochanger.errors import Refusal
 from photochanger.providers.base import Call, Driver
-from supervisors import Admission, Permits
+from supervisors import Admission, Permits, Request
 
 log = logging.getLogger(__name__)
 
 MAILBOX = 64
 """Calls that may wait for a permit. Lanes bound what reaches a group, so this is only a backstop."""
+ENOUGH = 8
+"""Pictures after which the latency of a model counts as measured."""
 
 
 class ProviderGroup:
@@ -25,11 +29,29 @@ class ProviderGroup:
         self.driver = driver
         self.permits = Permits(driver.name, live, late)
         self.admission = Admission(driver.name, self.permits, MAILBOX)
+        self.breaker = Breaker()
+        self.running = 0
+        """Calls that are being made."""
+        self._latencies: dict[str, Latencies] = {}
+        self._pictures: dict[str, int] = {}
+        self._late: dict[Request, Callable[[], object]] = {}
 
     @property
     def name(self) -> str:
         """The provider's name, as slots name it."""
         return self.driver.name
+
+    def expected(self, settings: Any) -> Expected:
+        """What a call with these settings takes, as far as is known now."""
+        return self._of(settings).now(trio.current_time())
+
+    def measured(self, settings: Any) -> bool:
+        """Whether `expected` comes from calls that were made rather than from what is said of the model."""
+        return self._pictures.get(self.driver.model_of(settings), 0) >= ENOUGH
+
+    def latencies(self) -> dict[str, Expected]:
+        """Per model, what its calls take."""
+        return {model: latencies.now(trio.current_time()) for model, latencies in self._latencies.items()}
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Hand out permits until cancelled."""
@@ -39,28 +61,100 @@ class ProviderGroup:
         """The actor fell too often and is started again only slowly: whoever waits for a permit is told at once."""
         self.admission.fail_waiting(Refusal(Reason.PROVIDER_UNAVAILABLE))
 
-    async def attempt(
-        self,
-        call: Call,
-        *,
-        begin: Callable[[], Awaitable[None]],
-        slot_id: str,
-        kind: Literal["live", "late"] = "live",
-    ) -> AttemptOutcome:
+    def ask(self, slot_id: str, latest_start: float, *, hedge: bool = False) -> Request | None:
+        """A place in the queue for a permit, or the permit itself; None when there is no room for it.
+
+        A hedge never queues. Whoever gets a request enters or withdraws it.
+        """
+        if hedge:
+            return self.admission.request_now(kind="live", key=slot_id)
+        try:
+            return self.admission.request(kind="live", key=slot_id, latest_start=latest_start)
+        except trio.WouldBlock:
+            return None
+
+    def become_late(self, request: Request, on_dropped: Callable[[], object]) -> bool:
+        """Move a running call into the late room; its live permit is free at once. False when there is no such room.
+
+        A full room is made room in: the call that is in it for the longest is dropped, which `on_dropped` tells.
+        """
+        if request in self._late:
+            return True
+        if not request.become("late"):
+            if not self._late:
+                return False
+            oldest = next(iter(self._late))
+            tell_it = self._late.pop(oldest)
+            log.warning("%s: the room for late work is full, the oldest call in it is dropped", self.name)
+            oldest.withdraw()
+            tell_it()
+            if not request.become("late"):
+                return False
+        self._late[request] = on_dropped
+        return True
+
+    def become_live(self, request: Request) -> None:
+        """Somebody waits for this call again: it can no longer be dropped, and has a live permit if one is free."""
+        if self._late.pop(request, None) is not None:
+            request.become("live")
+
+    def is_late(self, request: Request) -> bool:
+        """Whether this call is in the late room."""
+        return request in self._late
+
+    async def attempt(self, call: Call, request: Request, *, begin: Callable[[], Awaitable[None]]) -> AttemptOutcome:
         """Run one call in the caller's task, so that the caller's cancellation ends it.
 
         `begin` books the attempt: it is awaited after the permit was granted and before the first byte leaves.
         A bug in a driver becomes an outcome; it never reaches the group or another photo. Raises what `begin`
-        raises, and Refusal (provider_unavailable) when the group is parked meanwhile.
+        raises, and Refusal (provider_unavailable) when the group is parked or the breaker has opened meanwhile.
         """
         try:
-            request = self.admission.request(kind=kind, key=slot_id, latest_start=call.deadline)
-        except trio.WouldBlock:
-            return AttemptOutcome(Verdict.OVERLOADED, message="too many calls wait for this provider")
-        async with request:
-            await begin()
-            try:
-                return await self.driver.call(call)
-            except Exception:
-                log.exception("the %s driver crashed", self.name)
-                return AttemptOutcome(Verdict.CRASHED, possibly_billed=True)
+            async with request:
+                turn = self.breaker.begin(trio.current_time())
+                if turn is None:
+                    raise Refusal(Reason.PROVIDER_UNAVAILABLE)
+                try:
+                    await begin()
+                except BaseException:
+                    self.breaker.ended(turn, Signal.NEUTRAL, trio.current_time(), reason="not begun")
+                    raise
+                return await self._call(call, turn)
+        finally:
+            self._late.pop(request, None)
+
+    async def _call(self, call: Call, turn: Turn) -> AttemptOutcome:
+        started = trio.current_time()
+        outcome = AttemptOutcome(Verdict.CANCELLED)
+        self.running += 1
+        try:
+            outcome = await self.driver.call(call)
+        except Exception:
+            log.exception("the %s driver crashed", self.name)
+            outcome = AttemptOutcome(Verdict.CRASHED, possibly_billed=True)
+        finally:
+            self.running -= 1
+            self._learn(call, turn, outcome, trio.current_time() - started)
+        return outcome
+
+    def _learn(self, call: Call, turn: Turn, outcome: AttemptOutcome, seconds: float) -> None:
+        now = trio.current_time()
+        latencies = self._of(call.settings)
+        signal = signal_of(
+            outcome.verdict, retry_after=outcome.retry_after, cut_after=seconds, p95=latencies.hangs_after(now)
+        )
+        if outcome.verdict is Verdict.PICTURE:
+            model = self.driver.model_of(call.settings)
+            self._pictures[model] = self._pictures.get(model, 0) + 1
+            latencies.took(seconds, now, complete=True)
+        elif outcome.verdict in (Verdict.CANCELLED, Verdict.TIMEOUT):
+            latencies.took(seconds, now, complete=False)
+        if self.breaker.ended(turn, signal, now, reason=outcome.verdict.value):
+            state = self.breaker.state(now)
+            log.warning("%s: the breaker is %s now (%s)", self.name, state.state, state.reason or "it answers again")
+
+    def _of(self, settings: Any) -> Latencies:
+        model = self.driver.model_of(settings)
+        if model not in self._latencies:
+            self._latencies[model] = Latencies(self.driver.expects(settings))
+        return self._latencies[model]

@@ -11,15 +11,13 @@ import pytest
 import trio
 from quart import Request as HttpRequest
 from quart import Response
-from trio.lowlevel import current_task
+from trio.lowlevel import Task, current_task
 
 from photochanger.demo.dslr import Shot
-from photochanger.domain.outcome import AttemptOutcome
 from photochanger.ingest.service import Ingest
+from photochanger.jobs.attempt import Attempt
 from photochanger.jobs.job import Job
 from photochanger.jobs.lanes import Lanes
-from photochanger.providers.base import Call
-from photochanger.providers.group import ProviderGroup
 from supervisors import Request
 from tests.lab.at_rest import PHOTO, AtRest, warm_house
 from tests.lab.checkpoints import CancelAt, cancelling
@@ -112,26 +110,31 @@ async def test_the_job(
     monkeypatch.setattr(Lanes, "_run", watched)
     runs = await at_every_checkpoint(house, aim)
     assert every_booth_was_told_what_the_rows_say(runs)
-    assert kept(record_property, "job", runs) >= 20
+    assert kept(record_property, "job", runs) >= 15
+
+
+def parent_of(attempt: Task) -> Task:
+    assert attempt.parent_nursery is not None
+    return attempt.parent_nursery.parent_task
 
 
 async def test_the_attempt(
     house: tuple[Lab, AtRest], aim: Aim, monkeypatch: pytest.MonkeyPatch, record_property: Record
 ) -> None:
-    run, attempt = Lanes._run, ProviderGroup.attempt
+    run, attempt = Lanes._run, Attempt.run
     present: dict[Any, Job] = {}
 
     async def known(self: Lanes, work: Job, place: Request) -> None:
         present[current_task()] = work
         await run(self, work, place)
 
-    async def watched(self: ProviderGroup, call: Call, **how: Any) -> AttemptOutcome:
+    async def watched(self: Attempt, permit: Request) -> None:
         # As at the end of the window, or when the last one who waited has gone.
-        with aim.at.watching(present[current_task()].cancel):
-            return await attempt(self, call, **how)
+        with aim.at.watching(present[parent_of(current_task())].cancel):
+            await attempt(self, permit)
 
     monkeypatch.setattr(Lanes, "_run", known)
-    monkeypatch.setattr(ProviderGroup, "attempt", watched)
+    monkeypatch.setattr(Attempt, "run", watched)
     runs = await at_every_checkpoint(house, aim)
     assert every_booth_was_told_what_the_rows_say(runs)
     assert kept(record_property, "attempt", runs) >= 12

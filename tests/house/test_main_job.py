@@ -94,7 +94,7 @@ async def test_fifteen_slots_at_once(lab: Lab, small_photo: bytes) -> None:
     await lab.rest()
 
 
-@pytest.mark.parametrize("scenario", ["no_image", "error(500)", "error(503)", "html(502)", "close", "cut(0.3)"])
+@pytest.mark.parametrize("scenario", ["no_image", "error(500)", "error(503)", "html(502)", "close"])
 async def test_what_a_retry_can_help_is_tried_again(lab: Lab, small_photo: bytes, scenario: str) -> None:
     lab.simulator.scenario(scenario)
     shot = await lab.shoot(small_photo)

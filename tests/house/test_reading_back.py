@@ -18,6 +18,7 @@ from tests.lab.house import PASSWORD, Lab, running_house
 from tests.lab.waiting import until
 from tests.postgres import PostgresServer
 
+PROVIDERS = ("provider.gemini", "provider.local")
 API_KEY = "key-that-nobody-may-see"
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 MALFORMED = [
@@ -268,7 +269,8 @@ def test_a_healthy_house_says_so(ask: Callable[[Ask], None]) -> None:
         for path in ("/healthz", "/readyz"):
             response = await client.get(path)
             assert response.status_code == 200
-            assert response.json() == {"status": "ok", "ready": True, "checks": {"database": "ok", "media": "ok"}}
+            checks = {"database": "ok", "media": "ok", **dict.fromkeys(PROVIDERS, "ok")}
+            assert response.json() == {"status": "ok", "ready": True, "checks": checks}
 
     ask(conversation)
 
@@ -318,7 +320,7 @@ def test_the_contract_is_valid_and_names_every_route(ask: Callable[[Ask], None])
         }
         described = {(path, method) for path, methods in contract["paths"].items() for method in methods}
         assert described == routes
-        assert len(routes) == 8
+        assert len(routes) == 10
 
     ask(conversation)
 
@@ -383,7 +385,7 @@ async def test_without_the_database_reading_waits_and_photos_do_not(
             response = await client.get(path)
             assert response.status_code == 200
             waiting = "2 changes wait for the database"  # the photo's attempt, and its end
-            checks = {"database": "unavailable", "media": "ok", "journal": waiting}
+            checks = {"database": "unavailable", "media": "ok", "journal": waiting, **dict.fromkeys(PROVIDERS, "ok")}
             assert response.json() == {"status": "degraded", "ready": True, "checks": checks}
         assert (await client.get("/metrics")).status_code == 200
 

@@ -128,16 +128,21 @@ async def running_simulator(**options: Any) -> AsyncIterator[GeminiSimulator]:
 
 @asynccontextmanager
 async def running_house(
-    var: Path, database_url: str | None, *, answer: bytes | None = None, **changes: Any
+    var: Path, database_url: str | None, *, answer: bytes | None = None, on_timeout: str = "drop", **changes: Any
 ) -> AsyncIterator[Lab]:
-    """A house on `database_url` whose slots all ask for PASSWORD; stopped backwards at the end.
+    """A house on `database_url` whose slots all ask for PASSWORD and join no repeats; stopped backwards at the end.
 
     With `answer` the simulator draws nothing: it gives that JPEG to every call.
     """
     async with running_simulator(fixed_answer=answer) as simulator, open_loop() as loop, trio.open_nursery() as nursery:
         house = House(config_for(var, database_url, simulator, **changes), Db(loop))
         await nursery.start(house.run)
-        await house.db.execute("UPDATE slot SET secret_hash = $1, version = version + 1", _HASH)
+        # Most tests send one photo many times, and mean a new one each time.
+        await house.db.execute(
+            "UPDATE slot SET secret_hash = $1, dedupe_seconds = 0, on_timeout = $2, version = version + 1",
+            _HASH,
+            on_timeout,
+        )
         await house.slots.refresh()
         try:
             yield Lab(house, simulator, var, nursery)

@@ -130,87 +130,40 @@ async def test_nobody_overtakes_those_who_wait() -> None:
     waiting = admission.request(kind="live")
     first.withdraw()  # the token is free, the actor has not come yet
     assert not admission.request(kind="live").granted
-    assert admission.try_now("live") is None
+    assert admission.request_now(kind="live") is None
     async with running(admission):
         await settled()
         assert waiting.granted
 
 
-async def test_try_now_takes_only_what_is_free_and_awaited_by_nobody() -> None:
+async def test_what_may_not_queue_takes_only_what_is_free_and_awaited_by_nobody() -> None:
     permits = Permits("lane", 1, 1)
     admission = Admission("lane", permits, 10)
-    permit = admission.try_now("live")
-    assert permit is not None
-    assert admission.try_now("live") is None
+    hedge = admission.request_now(kind="live", key="a")
+    assert hedge is not None
+    assert hedge.granted
+    assert admission.request_now(kind="live") is None
     admission.request(kind="live")
-    late = admission.try_now("late")
+    late = admission.request_now(kind="late")
     assert late is not None
-    permit.release()
-    late.release()
-    assert admission.try_now("live") is None
-    assert admission.try_now("late") is not None
+    hedge.withdraw()
+    late.withdraw()
+    assert admission.request_now(kind="live") is None
+    assert admission.request_now(kind="late") is not None
 
 
-async def test_more_tokens_are_handed_out_when_they_come() -> None:
-    permits = Permits("lane", 0)
-    admission = Admission("lane", permits, 10)
-    requests = [admission.request(kind="live") for _ in range(3)]
-    async with running(admission):
-        permits.resize(2, 0)
-        await settled()
-        assert [request.granted for request in requests] == [True, True, False]
-
-
-async def test_everybody_who_waits_can_be_failed_at_once() -> None:
-    class Parked(Exception):
-        pass
-
-    permits = Permits("lane", 1)
-    admission = Admission("lane", permits, 10)
-    running_one = admission.request(kind="live")
-    failed = 0
-
-    async def wait(request: Request) -> None:
-        nonlocal failed
-        with pytest.raises(Parked):
-            async with request:
-                raise AssertionError("not reached")
-        failed += 1
-
-    async with running(admission) as nursery:
-        for _ in range(3):
-            nursery.start_soon(wait, admission.request(kind="live"))
-        await settled()
-        admission.fail_waiting(Parked())
-        await settled()
-        assert failed == 3
-        assert admission.statistics().depth == 0
-        running_one.withdraw()
-        assert admission.request(kind="live").granted
-
-
-async def test_a_request_is_entered_once_and_not_after_it_was_withdrawn() -> None:
-    admission = Admission("lane", Permits("lane", 1), 10)
-    request = admission.request(kind="live")
-    async with request:
-        with pytest.raises(RuntimeError, match="only once"):
-            await request.__aenter__()
-        assert request.granted
-    withdrawn = admission.request(kind="live")
-    withdrawn.withdraw()
-    withdrawn.withdraw()
-    with pytest.raises(RuntimeError, match="withdrawn"):
-        async with withdrawn:
-            raise AssertionError("not reached")
-
-
-async def test_a_withdrawn_request_leaves_the_queue() -> None:
-    admission = Admission("lane", Permits("lane", 0), 1)
-    admission.request(kind="live").withdraw()
-    assert admission.statistics().depth == 0
-    admission.request(kind="live")
-
-
-def test_an_admission_needs_room() -> None:
-    with pytest.raises(ValueError, match="capacity"):
-        Admission("lane", Permits("lane", 1), 0)
+async def test_a_permit_is_changed_for_one_of_the_other_kind_and_the_first_is_free_again() -> None:
+    permits = Permits("group", 1, 1)
+    admission = Admission("group", permits, 10)
+    first, second = admission.request(kind="live", key="a"), admission.request(kind="live", key="b")
+    assert not second.become("late")  # it waits: there is nothing to change
+    assert first.become("late")
+    assert first.become("late")  # it is
+    assert (permits.in_use("live"), permits.in_use("late")) == (0, 1)
+    third = admission.request_now(kind="late")
+    assert third is None
+    assert not first.become("live")  # somebody waits for that one
+    second.withdraw()
+    assert first.become("live")
+    first.withdraw()
+    assert (permits.in_use("live"), permits.in_use("late")) == (0, 0)

@@ -1,0 +1,32 @@
+"""Second pictures that were paid for: kept beside the result where the slot says so."""
+
+from collections.abc import Iterable
+from uuid import uuid5
+
+from photochanger.domain.records import JobRow, MediaRow
+from photochanger.jobs.attempt import Attempt
+from photochanger.jobs.workshop import Workshop, utc_now
+
+
+async def keep_spares(workshop: Workshop, row: JobRow, attempts: Iterable[Attempt]) -> tuple[MediaRow, ...]:
+    """Keep the pictures of these attempts, which did not win; their rows. Raises StorageUnavailable."""
+    kept = []
+    for attempt in attempts:
+        if attempt.verified is None:
+            continue
+        number = attempt.errand.number
+        name = f"{row.id}-spare-{number}"
+        stored = await workshop.media.keep_result(attempt.verified.path, name, attempt.verified.mime)
+        now = utc_now()
+        kept.append(
+            MediaRow(
+                uuid5(row.id, f"spare-{number}"),
+                row.id,
+                row.slot_id,
+                "provider",
+                stored.path,
+                now,
+                now + workshop.result_ttl,
+            )
+        )
+    return tuple(kept)
