@@ -7,6 +7,8 @@ from photochanger.providers.gemini.driver import BASE_URL, GeminiDriver
 from photochanger.providers.http import tls_context
 from photochanger.providers.local.driver import LocalDriver
 from photochanger.providers.prices import load_prices
+from photochanger.providers.turbotext.driver import BASE_URL as TURBOTEXT_URL
+from photochanger.providers.turbotext.driver import TurbotextDriver
 
 
 def make_drivers(config: Config, pictures: PictureThreads) -> dict[str, Driver]:
@@ -20,6 +22,12 @@ def make_drivers(config: Config, pictures: PictureThreads) -> dict[str, Driver]:
             base_url=config.gemini_base_url or BASE_URL,
             ssl_context=tls,
             prices=prices.gemini,
+        ),
+        TurbotextDriver(
+            config.turbotext_api_key,
+            base_url=config.turbotext_base_url or TURBOTEXT_URL,
+            ssl_context=tls,
+            price_microusd=prices.turbotext_microusd,
         ),
         LocalDriver(pictures),
     ]

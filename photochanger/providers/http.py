@@ -184,7 +184,7 @@ class Outbound:
         Raises TransportFailed and ReplyTooLarge, and whatever the request body raises. Bounded by the caller's
         cancel scope only. When it ends, however it ends, the connection is closed.
         """
-        sockets = _Sockets()
+        sockets = Sockets()
         pool = httpcore.AsyncConnectionPool(
             ssl_context=self._ssl_context, proxy=self._proxy, max_connections=1, network_backend=sockets
         )
@@ -195,24 +195,25 @@ class Outbound:
                 name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers
             }
             await _read(response, exchange, cap if response.status == 200 else ERROR_CAP)
-        except _FAILURES as error:
-            raise TransportFailed(_describe(error)) from None
+        except FAILURES as error:
+            raise TransportFailed(describe(error)) from None
         finally:
             with trio.CancelScope(shield=True):  # closes sockets, waits for nobody
                 await pool.aclose()
                 await sockets.aclose()
 
 
-_FAILURES: Final = (
+FAILURES: Final = (
     httpcore.NetworkError,
     httpcore.ProtocolError,
     httpcore.ProxyError,
     httpcore.TimeoutException,
     httpcore.UnsupportedProtocol,
 )
+"""What a connection can come to; anything else that is raised is a bug."""
 
 
-class _Sockets(httpcore.TrioBackend):
+class Sockets(httpcore.TrioBackend):
     """Connections that are remembered by the one who closes them; httpcore forgets one cancelled in its handshake."""
 
     def __init__(self) -> None:
@@ -291,7 +292,7 @@ async def _read(response: httpcore.Response, exchange: Exchange, cap: int) -> No
         raise ReplyTooLarge(f"the reply is larger than {cap} bytes")
 
 
-def _describe(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """The error and the deepest cause that says something, e.g. why a certificate was not accepted."""
     said = [type(error).__name__]
     seen: BaseException | None = error

@@ -13,11 +13,9 @@ from photochanger.errors import ConfigError
 from photochanger.providers.gemini import prices as gemini
 from photochanger.providers.gemini.models import SIZES
 from photochanger.providers.gemini.prices import ModelPrice
+from photochanger.providers.turbotext.driver import PRICE
 
 log = logging.getLogger(__name__)
-
-TURBOTEXT_MICROUSD: Final = 20_000
-"""Per photo. Nobody we could read states the real price; set it in the file."""
 
 STALE: Final = timedelta(days=180)
 SIZE_LIMIT: Final = 1_000_000
@@ -43,7 +41,7 @@ def load_prices(path: Path | None, *, today: date | None = None) -> Prices:
     Blocks. Raises ConfigError naming model and field for a file that cannot be read or has a hole. Prices older than
     180 days are used, and warned about.
     """
-    prices = Prices(gemini.AS_OF, gemini.PRICES, TURBOTEXT_MICROUSD) if path is None else _parse(_read(path))
+    prices = Prices(gemini.AS_OF, gemini.PRICES, PRICE) if path is None else _parse(_read(path))
     if (today or datetime.now(UTC).date()) - prices.as_of > STALE:
         log.warning("the price table is of %s: compare it with the bill and set PRICES_FILE", prices.as_of)
     return prices
@@ -75,7 +73,7 @@ def _parse(table: Any) -> Prices:
     table = _fields(table, "", required=("as_of",), optional=("gemini", "turbotext"))
     rows = _object(table.get("gemini", {}), "gemini")
     turbotext = _fields(table.get("turbotext", {}), "turbotext", optional=("per_photo",))
-    per_photo = TURBOTEXT_MICROUSD
+    per_photo = PRICE
     if "per_photo" in turbotext:
         per_photo = round(_dollars(turbotext["per_photo"], "turbotext: per_photo") * 1_000_000)
     return Prices(
