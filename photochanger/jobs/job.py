@@ -20,15 +20,17 @@ from photochanger.domain.records import AttemptRow, Change, JobRow
 from photochanger.domain.slot import Slot
 from photochanger.domain.window import Window
 from photochanger.errors import PictureError, Refusal, StorageUnavailable
-from photochanger.jobs.attempt import NO_LATE_ROOM, NOT_NEEDED, Attempt
+from photochanger.jobs.attempt import NOT_NEEDED, Attempt
 from photochanger.jobs.photo import Photo
-from photochanger.jobs.pursuit import SEND_LEAD, Pursuit
+from photochanger.jobs.pursuit import Pursuit
 from photochanger.jobs.reply import ErrorReply, PictureReply, ReplyCell, Waiter
 from photochanger.jobs.settle import Settlement, settle
 from photochanger.jobs.spares import keep_spares
-from photochanger.jobs.stand_in import stand_in
+from photochanger.jobs.stand_in import StandIn
 from photochanger.jobs.upload import Upload
+from photochanger.jobs.ways import is_affordable, quickest_measured, usual_service
 from photochanger.jobs.workshop import Workshop, utc_now
+from photochanger.media.fit import fit_of
 from photochanger.media.store import StoredFile
 from photochanger.media.threads import Priority
 from photochanger.media.verify import write_preview
@@ -42,6 +44,8 @@ SETTLE_BOUND = 5.0
 """Seconds that the shielded end of a job may take: one disk write, half a second of PostgreSQL, one journal entry."""
 STOP_BOUND = 2.0
 """Seconds in which attempts that were given up are over; a picture that is being decoded is waited for."""
+LOOK_ROUND = 0.1
+"""Seconds between two looks, while a photo waits for its place, for booths whose time is over."""
 TIME_IS_OVER = "its time was over"
 NOBODY_WAITS = "nobody waited any more"
 
@@ -84,9 +88,18 @@ class Job:
         self._kept: StoredFile | None = None
         self._place: Request | None = None
         self._scope = trio.CancelScope(deadline=window.settle_by)
-        self._last_resort_is_made = trio.Event()
+        fit = fit_of(slot.output, slot.output_width, slot.output_height, upload.probe.width, upload.probe.height)
+        self._stand_in = StandIn(workshop, slot, upload, self.cell, fit)
         self._pursuit = Pursuit(
-            workshop, slot, job_id, upload, self.cell, photo_for=self._photo.for_group, book=self._book
+            workshop,
+            slot,
+            job_id,
+            upload,
+            self.cell,
+            self._stand_in,
+            fit,
+            photo_for=self._photo.for_group,
+            book=self._book,
         )
         self._row = JobRow(
             id=job_id,
@@ -121,28 +134,18 @@ class Job:
     @property
     def usual_service(self) -> float:
         """Seconds that nine of ten photos of this slot take at their first provider, as far as is known."""
-        first = self._pursuit.ways[0]
-        return first.group.expected(first.settings).p90 if first.group and first.impossible is None else 0.0
+        return usual_service(self._pursuit.ways)
 
     @property
     def latest_start(self) -> float | None:
         """When a place in the lane would come too late for any of its providers; None while none was measured."""
-        usual = [
-            way.group.expected(way.settings).p50
-            for way in self._pursuit.ways
-            if way.group is not None and way.impossible is None and way.group.measured(way.settings)
-        ]
-        return self.window.deadline - self.window.reserve - min(usual) if usual else None
+        quickest = quickest_measured(self._pursuit.ways)
+        return None if quickest is None else self.window.deadline - self.window.reserve - quickest
 
     @property
     def affordable(self) -> bool:
-        """The caps leave a plan of those that can work."""
-        costs = [
-            way.group.driver.estimate_microusd(way.settings)
-            for way in self._pursuit.ways
-            if way.group is not None and way.impossible is None
-        ]
-        return not costs or any(self._workshop.ledger.affordable(self.slot, cost) for cost in costs)
+        """Today's caps leave a plan of those that can work."""
+        return is_affordable(self._pursuit.ways, self.slot, self._workshop.ledger)
 
     def join(self, window: Window) -> Waiter:
         """One more waits for this job's answer, until the end of its own window. Synchronous.
@@ -181,19 +184,24 @@ class Job:
 
         Previews wait for a quiet moment. Some may; under a long rush the rest is made when first looked at.
         """
-        activity = self._workshop.activity
         try:
-            if self._kept is not None and activity.waiting < PREVIEWS_WAITING:
-                preview = self.upload.folder / "preview"
-                async with activity.spare_time():
-                    picture = self._workshop.media.locate(self._kept.path)
-                    await self._workshop.pictures.run(Priority.PREVIEW, write_preview, picture, preview)
-                    await self._workshop.media.keep_preview(preview, self._kept.path)
+            await self._write_preview()
             await self.cell.wait_until_all_left()
-        except (StorageUnavailable, PictureError):
-            log.exception("the preview of job %s was not written", self.id)
         finally:
             await self._workshop.media.remove_temp(self.slot.id, str(self.id))
+
+    async def _write_preview(self) -> None:
+        activity = self._workshop.activity
+        if self._kept is None or activity.waiting >= PREVIEWS_WAITING:
+            return
+        preview = self.upload.folder / "preview"
+        try:
+            async with activity.spare_time():
+                picture = self._workshop.media.locate(self._kept.path)
+                await self._workshop.pictures.run(Priority.PREVIEW, write_preview, picture, preview)
+                await self._workshop.media.keep_preview(preview, self._kept.path)
+        except (StorageUnavailable, PictureError):
+            log.exception("the preview of job %s was not written", self.id)
 
     async def _work_and_settle(self, place: Request, calls: trio.Nursery) -> None:
         settlement = Settlement(JobStatus.TIMEOUT, Reason.PROVIDER_TIMEOUT)
@@ -218,51 +226,40 @@ class Job:
             place.withdraw()
 
     async def _work(self, place: Request, calls: trio.Nursery) -> Settlement:
+        if self.slot.last_resort != "error":
+            calls.start_soon(self._prepare_last_resort)
         if not place.granted:
             await self._workshop.store.save(Change(self._row))
+            await self._queue(place)
         async with place:
             self._row = replace(self._row, status=JobStatus.PROCESSING, started_at=utc_now())
             await self._photo.prepare()
-            if self.slot.last_resort != "error":
-                calls.start_soon(self._prepare_last_resort)
             end = await self._pursuit.run(calls, self._scope)
-        self._row = replace(self._row, retries=max(self._made - 1, 0))
         if isinstance(end, Attempt):
             assert end.row is not None
             kind = reply_kind_of(self.slot, end.errand.way_number)
             self._winner = end
+            self._row = replace(self._row, provider=end.row.provider)
             return Settlement(JobStatus.DONE, None, end.verified, kind, end.row.id)
         return Settlement(JobStatus.TIMEOUT if end is Reason.PROVIDER_TIMEOUT else JobStatus.FAILED, end)
 
-    @property
-    def _made(self) -> int:
-        return sum(attempt.row is not None for attempt in self._pursuit.attempts)
+    async def _queue(self, place: Request) -> None:
+        """Wait for the place; those whose time is over meanwhile get the last resort."""
+        while not place.decided.is_set():
+            with trio.move_on_after(LOOK_ROUND):
+                await place.decided.wait()
+            self._stand_in.give_to_those_due()
 
     async def _prepare_last_resort(self) -> None:
-        upload = self.upload
-        try:
-            self._pursuit.last_resort = await stand_in(
-                self._workshop, self.slot, upload.path, upload.probe, upload.size, self._pursuit.fit
-            )
-        except Exception:
-            log.exception("the last resort of job %s could not be made", self.id)
-        finally:
-            self._last_resort_is_made.set()
-            self._pursuit.tell()
-
-    async def _wait_for_last_resort(self) -> None:
-        """A refusal may come before the last resort is drawn: those who wait have the time."""
-        deadlines = self.cell.deadlines
-        if self.slot.last_resort != "error" and deadlines:
-            with trio.move_on_at(deadlines[0] - SEND_LEAD):
-                await self._last_resort_is_made.wait()
+        await self._stand_in.make()
+        self._pursuit.tell()
 
     def _nobody_waits(self) -> None:
         """The last one who waited has gone, or has got a last resort. Synchronous."""
         self.awaited = False
         if self.cell.settling:
             return
-        if self.slot.on_timeout == "drop" or not self._pursuit.running:
+        if self.slot.on_timeout == "drop" or not self._pursuit.may_succeed:
             self.joinable = False
             self._scope.cancel()
             return
@@ -271,8 +268,6 @@ class Job:
         for attempt in self._pursuit.attempts:
             if attempt.ended is None:
                 attempt.become_late()
-        if not self._pursuit.running:
-            log.warning("job %s: %s", self.id, NO_LATE_ROOM)
         self._pursuit.tell()
 
     async def _end_attempts(self) -> None:
@@ -287,7 +282,7 @@ class Job:
             self._pursuit.stop(NOBODY_WAITS)
         with trio.move_on_after(STOP_BOUND):
             await self._pursuit.wait_until_stopped()
-            await self._wait_for_last_resort()
+            await self._stand_in.wait_for()
 
     def _end_the_others(self) -> None:
         """Losers are cancelled; where the slot says so, one that is paid for finishes as a spare."""
@@ -308,8 +303,11 @@ class Job:
     async def _finish(self, settlement: Settlement) -> None:
         error = ErrorReply(settlement.reason or Reason.INTERNAL_ERROR, self._retry_after(settlement.reason))
         refused = settlement.reason is Reason.BUDGET_EXHAUSTED and self.slot.at_budget == "refuse"
-        instead: PictureReply | None = None if refused else self._pursuit.last_resort
-        settlement = replace(settlement, without=instead or error)
+        settlement = replace(settlement, without=(None if refused else self._stand_in.reply) or error)
+        made = sum(attempt.row is not None and not attempt.row.hedged for attempt in self._pursuit.attempts)
+        self._row = replace(self._row, retries=max(made - 1, 0))
+        if not self.awaited:
+            self._workshop.metrics.late(settlement.status.value)
         try:
             for again in (False, True):
                 try:
@@ -330,6 +328,7 @@ class Job:
             reply = self.cell.resolved
             picture = reply if isinstance(reply, PictureReply) and not reply.stand_in else None
             self.joinable = picture is not None
+            self._stand_in.not_needed()
             self.on_settled(picture)
 
     def _retry_after(self, reason: Reason | None) -> int | None:

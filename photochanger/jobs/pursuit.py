@@ -6,8 +6,6 @@ answer, and the moment that the policy names.
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 import trio
@@ -26,13 +24,14 @@ from photochanger.domain.policy import (
     Wait,
 )
 from photochanger.domain.reasons import Reason
-from photochanger.domain.slot import Plan, Slot
-from photochanger.errors import ConfigError
+from photochanger.domain.slot import Slot
 from photochanger.jobs.attempt import NOT_NEEDED, Attempt, Errand
-from photochanger.jobs.reply import PictureReply, ReplyCell
+from photochanger.jobs.reply import ReplyCell
+from photochanger.jobs.stand_in import StandIn
 from photochanger.jobs.upload import Upload
+from photochanger.jobs.ways import Way, ways_of
 from photochanger.jobs.workshop import Workshop
-from photochanger.media.fit import fit_of
+from photochanger.media.fit import Fit
 from photochanger.providers.base import PreparedPhoto
 from photochanger.providers.group import ProviderGroup
 
@@ -40,43 +39,9 @@ log = logging.getLogger(__name__)
 
 _NEVER = Expected(0.0, 0.0, 0.0)
 
-SEND_LEAD = 0.25
-"""Seconds before a deadline at which the last resort leaves, beside what its bytes need on the client's line."""
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """A plan with what carries it out; `impossible` is why it can never work."""
-
-    plan: Plan
-    group: ProviderGroup | None = None
-    settings: Any = None
-    impossible: Reason | None = None
-
-
-def ways_of(slot: Slot, workshop: Workshop) -> list[Way]:
-    """The slot's plans, looked at once per photo. What is set up wrongly is logged and never tried."""
-    return [_way(slot, plan, workshop) for plan in slot.plans]
-
-
-def _way(slot: Slot, plan: Plan, workshop: Workshop) -> Way:
-    group = workshop.groups.get(plan.provider)
-    if group is None:
-        log.error("slot %s names a provider that is not there: %r", slot.id, plan.provider[:40])
-        return Way(plan, impossible=Reason.PROVIDER_UNAVAILABLE)
-    try:
-        settings = group.driver.parse_settings(plan.settings)
-        group.driver.check(plan.operation, settings, [template.role for template in slot.templates])
-        if group.driver.missing is not None:
-            raise ConfigError(group.driver.missing)
-    except ConfigError as error:
-        log.error("slot %s cannot use %s as it is set up: %s", slot.id, plan.provider, error)
-        return Way(plan, group, impossible=Reason.PROVIDER_ERROR)
-    return Way(plan, group, settings)
-
 
 class Pursuit:
-    """`attempts` are all that were started, in order. `last_resort` is set by the job once it is ready."""
+    """`attempts` are all that were started, in order."""
 
     def __init__(
         self,
@@ -85,13 +50,14 @@ class Pursuit:
         job_id: UUID,
         upload: Upload,
         cell: ReplyCell,
+        stand_in: StandIn,
+        fit: Fit | None,
         *,
         photo_for: Callable[[ProviderGroup], Awaitable[PreparedPhoto]],
         book: Callable[[], Awaitable[None]],
     ) -> None:
         self.attempts: list[Attempt] = []
-        self.last_resort: PictureReply | None = None
-        self.ways = ways_of(slot, workshop)
+        self.ways = ways_of(slot, workshop.groups)
         self._workshop = workshop
         self._slot = slot
         self._job_id = job_id
@@ -99,8 +65,14 @@ class Pursuit:
         self._cell = cell
         self._photo_for = photo_for
         self._book = book
-        self.fit = fit_of(slot.output, slot.output_width, slot.output_height, upload.probe.width, upload.probe.height)
+        self._stand_in = stand_in
+        self._fit = fit
         self._news = trio.Event()
+
+    @property
+    def may_succeed(self) -> bool:
+        """A call is being made, or there is a picture already."""
+        return any(attempt.is_running or attempt.verified is not None for attempt in self.attempts)
 
     @property
     def running(self) -> list[Attempt]:
@@ -126,9 +98,7 @@ class Pursuit:
                 case GiveUp(reason):
                     return reason
                 case LastResort(deadline):
-                    assert self.last_resort is not None
-                    for _ in range(self._cell.answer_due(deadline, self.last_resort)):
-                        self._workshop.metrics.last_resort(self.last_resort.kind)
+                    self._stand_in.give(deadline)
                 case Start(number, hedge, instead):
                     if instead is not None:
                         shown[instead].stop(NOT_NEEDED)
@@ -169,7 +139,7 @@ class Pursuit:
             group=way.group,
             hedged=hedge is not None,
             folder=self._upload.folder,
-            fit=self.fit,
+            fit=self._fit,
         )
         attempt = Attempt(self._workshop, errand, photo_for=self._photo_for, book=self._book, on_change=self.tell)
         self.attempts.append(attempt)
@@ -183,9 +153,6 @@ class Pursuit:
     def _situation(self, tries: list[Try], settle_by: float) -> Situation:
         deadlines = self._cell.deadlines
         rate = self._upload.rate
-        lead = None
-        if self.last_resort is not None:
-            lead = min(SEND_LEAD + self._workshop.reserve.sending(self.last_resort.size, rate), self._slot.t_sync / 4)
         return Situation(
             now=trio.current_time(),
             first=deadlines[0] if deadlines else None,
@@ -196,7 +163,7 @@ class Pursuit:
             tries=tries,
             may_hedge=self._slot.hedge,
             may_hedge_early=self._workshop.hedges.allowed,
-            lead=lead,
+            lead=self._stand_in.lead,
         )
 
     def _now(self, way: Way) -> PlanNow:

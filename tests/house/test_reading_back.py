@@ -18,7 +18,7 @@ from tests.lab.house import PASSWORD, Lab, running_house
 from tests.lab.waiting import until
 from tests.postgres import PostgresServer
 
-PROVIDERS = ("provider.gemini", "provider.local")
+PROVIDERS = ("provider.gemini", "provider.turbotext", "provider.local")
 API_KEY = "key-that-nobody-may-see"
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 MALFORMED = [

@@ -13,14 +13,16 @@ from photochanger.observability import logs
 from tests.lab.bench.lines import async_questions, say
 from tests.lab.bench.probe import probe_lag
 
-PERMITS = 16
-"""Provider calls at once: the 15 slots of the bench shall not queue for a permit."""
+LIMITS = {"provider_permits_live": 16, "rate_per_second": 10_000.0, "rate_burst": 10_000}
+"""The 15 slots of the bench shall not queue for a permit, and come as fast as they can."""
 
 
 async def run(config: Config, probe: Path) -> None:
     """Serve until the bench closes stdin; then held photos finish."""
     async with trio.open_nursery() as nursery, async_questions() as questions:
         house: House = await nursery.start(partial(serve, config))
+        await house.db.execute("UPDATE slot SET dedupe_seconds = 0, version = version + 1")  # one photo, many times
+        await house.slots.refresh()
         nursery.start_soon(probe_lag, probe)
         say(port=house.server.port)
         async for question in questions:
@@ -41,7 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--probe", type=Path, required=True)
     given = parser.parse_args()
-    config = replace(Config.from_env(), provider_permits_live=PERMITS)
+    config = replace(Config.from_env(), **LIMITS)
     logs.setup(config.log_level, as_json=config.log_json)
     trio.run(run, config, given.probe)
 

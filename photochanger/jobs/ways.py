@@ -1,0 +1,71 @@
+"""The slot's plans with what carries them out, looked at once per photo, and what can be told from them beforehand."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from photochanger.domain.reasons import Reason
+from photochanger.domain.slot import Plan, Slot
+from photochanger.errors import ConfigError
+from photochanger.jobs.ledger import Ledger
+from photochanger.providers.group import ProviderGroup
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A plan with what carries it out; `impossible` is why it can never work."""
+
+    plan: Plan
+    group: ProviderGroup | None = None
+    settings: Any = None
+    impossible: Reason | None = None
+
+
+def ways_of(slot: Slot, groups: Mapping[str, ProviderGroup]) -> list[Way]:
+    """The slot's plans, looked at once per photo. What is set up wrongly is logged and never tried."""
+    return [_way(slot, plan, groups) for plan in slot.plans]
+
+
+def _way(slot: Slot, plan: Plan, groups: Mapping[str, ProviderGroup]) -> Way:
+    group = groups.get(plan.provider)
+    if group is None:
+        log.error("slot %s names a provider that is not there: %r", slot.id, plan.provider[:40])
+        return Way(plan, impossible=Reason.PROVIDER_UNAVAILABLE)
+    try:
+        settings = group.driver.parse_settings(plan.settings)
+        group.driver.check(plan.operation, settings, [template.role for template in slot.templates])
+        if group.driver.missing is not None:
+            raise ConfigError(group.driver.missing)
+    except ConfigError as error:
+        log.error("slot %s cannot use %s as it is set up: %s", slot.id, plan.provider, error)
+        return Way(plan, group, impossible=Reason.PROVIDER_ERROR)
+    return Way(plan, group, settings)
+
+
+def usual_service(ways: Sequence[Way]) -> float:
+    """Seconds that nine of ten calls of the first plan take, as far as is known; 0 where it can never work."""
+    first = ways[0]
+    return first.group.expected(first.settings).p90 if first.group and first.impossible is None else 0.0
+
+
+def quickest_measured(ways: Sequence[Way]) -> float | None:
+    """The least of the plans' usual times (p50, seconds) that were measured; None where none was."""
+    usual = [
+        way.group.expected(way.settings).p50
+        for way in ways
+        if way.group is not None and way.impossible is None and way.group.measured(way.settings)
+    ]
+    return min(usual, default=None)
+
+
+def is_affordable(ways: Sequence[Way], slot: Slot, ledger: Ledger) -> bool:
+    """Today's caps leave a plan of those that can work; also where none can, which is another matter."""
+    costs = [
+        way.group.driver.estimate_microusd(way.settings)
+        for way in ways
+        if way.group is not None and way.impossible is None
+    ]
+    return not costs or any(ledger.affordable(slot, cost) for cost in costs)
