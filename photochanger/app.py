@@ -8,6 +8,7 @@ root                 one_for_one, started in this order, stopped backwards
 ├─ overrides         breakers that an operator keeps open or closed
 ├─ nonces            signed requests that were used
 ├─ providers         one group per provider
+├─ resumption        what a provider went on with while we were gone; once
 ├─ lanes             one lane per slot; jobs run beneath
 ├─ health            looks at the disk now and then
 └─ web               Hypercorn + Quart-Trio
@@ -41,6 +42,7 @@ from photochanger.jobs.lanes import Lanes
 from photochanger.jobs.ledger import Ledger
 from photochanger.jobs.recover import recover
 from photochanger.jobs.reserve import Reserve
+from photochanger.jobs.resume import Resumption
 from photochanger.jobs.store import JobStore
 from photochanger.jobs.twins import Twins
 from photochanger.jobs.workshop import Workshop, utc_now
@@ -121,6 +123,7 @@ class House:
         self.overrides = Overrides(db, {name: group.breaker for name, group in self.groups.items()})
         self.lanes = Lanes(room=config.queue_max_in_flight_jobs)
         self.slots.on_change = self.lanes.update
+        self.resumption = Resumption(db, self.workshop, self.slots.find)
         self.metrics.watch(lambda: self.root.snapshot(), lambda: self.lanes.in_flight, lambda: self.journal.depth)
         self.metrics.watch_state(self._breakers, self._budgets)
         self.health = health.HealthCheck(
@@ -136,7 +139,7 @@ class House:
 
         async def run_recovery(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
             await self.media.open()
-            await recover(db, self.workshop, before=started)
+            self.resumption.left = await recover(db, self.workshop, before=started)
             await self.ledger.load(db)
             if config.ingest_password:
                 await fill_missing(db, config.ingest_password)
@@ -161,6 +164,7 @@ class House:
                 Child("overrides", self.overrides.run),
                 Child("nonces", self.nonces.run),
                 Child("providers", groups.run, request_stop=groups.request_stop, supervisor=groups),
+                Child("resumption", self.resumption.run, restart="transient", park=True),
                 Child("lanes", lanes.run, request_stop=lanes.request_stop, supervisor=lanes, grace=10.0),
                 Child("health", self.health.run),
                 Child("web", self.server.run, request_stop=self.server.request_stop, grace=15.0),

@@ -44,7 +44,10 @@ class PlanNow:
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """One attempt so far. `begun` is None while it waits for a permit, `ended` and `outcome` until it is over."""
+    """One attempt so far. `begun` is None until its first byte may leave, `ended` and `outcome` until it is over.
+
+    `queued` is True while it waits for a permit; between that and `begun` it is booked.
+    """
 
     plan: int
     begun: float | None
@@ -52,6 +55,7 @@ class Try:
     outcome: AttemptOutcome | None = None
     verified: bool = False
     stopping: bool = False
+    queued: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +146,7 @@ def _begin(it: Situation) -> Step:
 
 def _help(it: Situation, first: float, running: Sequence[int]) -> Step:
     """Something runs or waits for a permit: leave it alone, take it elsewhere, or set a second call beside it."""
-    waiting = [number for number in running if it.tries[number].begun is None]
+    waiting = [number for number in running if it.tries[number].queued]
     busy = {it.tries[number].plan for number in running}
     others = [plan for plan in range(len(it.plans)) if plan not in busy]
     if waiting:
@@ -150,7 +154,9 @@ def _help(it: Situation, first: float, running: Sequence[int]) -> Step:
         best = _best(it, others)
         if best is not None and it.plans[best].has_room and _ready_at(it, best) <= it.now:
             return Start(best, instead=waiting[0])
-        return Wait(it.now + LOOK_AGAIN)
+        latest = _latest_start(it, it.tries[waiting[0]].plan)
+        # A permit that comes too late would only cost money.
+        return Wait(min(it.now + LOOK_AGAIN, latest)) if it.now < latest else GiveUp(_reason(it))
     if not it.may_hedge or len(running) >= MOST_AT_ONCE:
         return Wait(it.settle_by)
     best = _best(it, others, surely=True)
@@ -187,7 +193,9 @@ def _hedge_moment(
 
 def _best(it: Situation, plans: Iterable[int], *, surely: bool = False) -> int | None:
     """The plan to start next, of those that may be started and would be done in time."""
-    usable = [plan for plan in plans if _usable(it, plan) and _fits(it, plan, surely=surely)]
+    usable = [
+        plan for plan in plans if _usable(it, plan) and _ready_at(it, plan) < _latest_start(it, plan, surely=surely)
+    ]
     return min(usable, key=lambda plan: _rank(it, plan), default=None)
 
 
@@ -198,17 +206,16 @@ def _usable(it: Situation, plan: int) -> bool:
     return now.impossible is None and now.admitted and now.affordable and tries_left(_outcomes(it, plan)) > 0
 
 
-def _fits(it: Situation, plan: int, *, surely: bool) -> bool:
-    """A call started when it may be is done in time as often as not.
+def _latest_start(it: Situation, plan: int, *, surely: bool = False) -> float:
+    """Before this moment a call must begin, to be done in time as often as not.
 
     Except for second calls a guess is not enough to refuse: while nothing was measured, or while nothing runs that
     could be, a photo goes ahead. How else would it be known.
     """
     assert it.last is not None
-    left = it.last - it.reserve - _ready_at(it, plan)
     now = it.plans[plan]
-    goes_ahead = not now.measured or (now.idle and not it.tries)
-    return left > 0 if goes_ahead and not surely else left >= now.expected.p50
+    goes_ahead = not surely and (not now.measured or (now.idle and not it.tries))
+    return it.last - it.reserve - (0.0 if goes_ahead else now.expected.p50)
 
 
 def _rank(it: Situation, plan: int) -> tuple[bool, int, int]:

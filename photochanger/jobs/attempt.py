@@ -70,16 +70,18 @@ class Attempt:
         self.row: AttemptRow | None = None
         self.begun: float | None = None
         self.ended: float | None = None
+        self.request: Request | None = None
+        """Its place in the queue for a permit, then the permit; set before `run`."""
         self.outcome: AttemptOutcome | None = None
         self.verified: Verified | None = None
         self._workshop = workshop
-        self._request: Request | None = None
         self._photo_for = photo_for
         self._book = book
         self._on_change = on_change
         self._scope = trio.CancelScope()
         self._stopped: AttemptOutcome | None = None
         self._answered_at: float | None = None
+        self._is_late = False
         self._reservation: Reservation | None = None
         driver, settings = errand.group.driver, errand.settings
         self._planned = AttemptRow(
@@ -117,6 +119,7 @@ class Attempt:
             self.outcome if self.ended is not None else None,
             verified=self.ended is not None and self.verified is not None,
             stopping=self._stopped is not None,
+            queued=self.request is not None and not self.request.decided.is_set(),
         )
 
     def stop(self, why: str, verdict: Verdict = Verdict.CANCELLED) -> None:
@@ -131,22 +134,27 @@ class Attempt:
 
     def become_late(self) -> None:
         """Nobody waits any more: go on in the room for late work, or stop where there is none."""
-        request = self._request if self.is_running else None
+        self._is_late = True
+        if self.is_running and self._answered_at is not None:
+            return  # its picture is only looked at: it holds no permit
+        request = self.request if self.is_running else None
         if request is None or not self.errand.group.become_late(request, partial(self.stop, NO_LATE_ROOM)):
             self.stop(NO_LATE_ROOM)
 
     def become_live(self) -> None:
         """Somebody waits again."""
-        if self._request is not None:
-            self.errand.group.become_live(self._request)
+        self._is_late = False
+        if self.request is not None:
+            self.errand.group.become_live(self.request)
 
     def not_made(self, outcome: AttemptOutcome) -> None:
         """It ends before it began: there was no room for it."""
         self._end(outcome)
 
-    async def run(self, request: Request) -> None:
+    async def run(self) -> None:
         """Wait for the permit, make the call, verify its picture."""
-        self._request = request
+        assert self.request is not None
+        request = self.request
         outcome = AttemptOutcome(Verdict.CANCELLED)
         try:
             with self._scope:
@@ -156,13 +164,13 @@ class Attempt:
             outcome = AttemptOutcome(made_up, message=refusal.detail or None)
         except StorageUnavailable as error:
             log.error("attempt %d of job %s: %s", self.errand.number, self.errand.job_id, error)
-            outcome = AttemptOutcome(Verdict.STORAGE, message=str(error))
+            outcome = self._failed(Verdict.STORAGE, str(error))
         except ConfigError as error:
             log.error("slot %s cannot work as it is set up: %s", self.errand.slot.id, error)
             outcome = AttemptOutcome(Verdict.REJECTED, message=str(error))
         except Exception:
             log.exception("attempt %d of job %s crashed", self.errand.number, self.errand.job_id)
-            outcome = AttemptOutcome(Verdict.CRASHED, possibly_billed=self.begun is not None)
+            outcome = self._failed(Verdict.CRASHED)
         finally:
             request.withdraw()
             self._end(outcome)
@@ -183,7 +191,7 @@ class Attempt:
         self.outcome = outcome = await errand.group.attempt(call, request, begin=self._begin)
         self._answered_at = trio.current_time()
         try:
-            self.verified = await self._verify(outcome, request)
+            self.verified = await self._verify(outcome)
         except PictureError as error:
             outcome = replace(outcome, verdict=Verdict.BAD_PICTURE, picture=None, message=error.detail)
         return outcome
@@ -203,11 +211,11 @@ class Attempt:
         self.row = replace(self.row, handle=handle)
         await self._book()
 
-    async def _verify(self, outcome: AttemptOutcome, request: Request) -> Verified | None:
+    async def _verify(self, outcome: AttemptOutcome) -> Verified | None:
         """The picture counts only when it decodes whole. Raises PictureError when it does not."""
         if outcome.picture is None:
             return None
-        priority = Priority.LATE if self.errand.group.is_late(request) else Priority.VERIFY
+        priority = Priority.LATE if self._is_late else Priority.VERIFY
         with self._workshop.metrics.stage("verify"), self._workshop.activity.working():
             return await self._workshop.pictures.run(
                 priority,
@@ -221,6 +229,12 @@ class Attempt:
                     fit=self.errand.fit,
                 ),
             )
+
+    def _failed(self, verdict: Verdict, message: str | None = None) -> AttemptOutcome:
+        """It came to nothing because of us; what an answer cost that had come is known all the same."""
+        if self.outcome is not None:
+            return replace(self.outcome, verdict=verdict, picture=None, message=message)
+        return AttemptOutcome(verdict, message=message, possibly_billed=self.begun is not None)
 
     def _end(self, outcome: AttemptOutcome) -> None:
         now = trio.current_time()

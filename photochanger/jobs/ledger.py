@@ -7,6 +7,7 @@ are in microusd; the day is UTC's.
 import logging
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
@@ -90,9 +91,11 @@ class Ledger:
         """Would a call of this estimated cost stay within the slot's cap and the house's? 0 always does."""
         fits = True
         for whose in (slot, None):
-            if not self.level(whose).fits(estimate):
+            level = self.level(whose)
+            if not level.fits(estimate):
                 fits = False
-                self._warn(whose, used_up=True)
+                # What is held back may come free again: only what is spent is gone until tomorrow.
+                self._warn(whose, used_up=not replace(level, reserved=0).fits(estimate))
         return fits
 
     def reserve(self, slot: Slot, estimate: int) -> Reservation | None:

@@ -148,7 +148,8 @@ class Pursuit:
         if request is None:
             attempt.not_made(AttemptOutcome(Verdict.OVERLOADED, message="too many calls wait for this provider"))
         else:
-            calls.start_soon(attempt.run, request, name=f"attempt {errand.number} of a job in {self._slot.id}")
+            attempt.request = request
+            calls.start_soon(attempt.run, name=f"attempt {errand.number} of a job in {self._slot.id}")
 
     def _situation(self, tries: list[Try], settle_by: float) -> Situation:
         deadlines = self._cell.deadlines

@@ -111,7 +111,7 @@ class ReplyCell:
         """One waiter more."""
         waiter = Waiter(deadline)
         self._present.add(waiter)
-        self._empty = trio.Event()
+        self._somebody_is_there()
         if self._reply is not None:
             waiter.answer(self._reply)
         return waiter
@@ -128,7 +128,7 @@ class ReplyCell:
     def hold(self) -> Callable[[], None]:
         """A last resort is being sent: the job's files must stay until what is returned has been called."""
         self._held += 1
-        self._empty = trio.Event()
+        self._somebody_is_there()
         return self._release
 
     def answer_due(self, moment: float, reply: Reply) -> int:
@@ -167,6 +167,10 @@ class ReplyCell:
     def _release(self) -> None:
         self._held -= 1
         self._look_if_empty()
+
+    def _somebody_is_there(self) -> None:
+        if self._empty.is_set():  # not replaced while somebody waits on it
+            self._empty = trio.Event()
 
     def _look_if_empty(self) -> None:
         if not self._present and not self._held:

@@ -24,7 +24,7 @@ WITH written AS (
     status = EXCLUDED.status, failure_reason = EXCLUDED.failure_reason,
     reply_kind = EXCLUDED.reply_kind, reply_status = EXCLUDED.reply_status, replied_at = EXCLUDED.replied_at,
     provider = EXCLUDED.provider, provider_async_id = EXCLUDED.provider_async_id, retries = EXCLUDED.retries,
-    late = EXCLUDED.late, cost_microusd = EXCLUDED.cost_microusd,
+    late = EXCLUDED.late, joined = greatest(job.joined, EXCLUDED.joined), cost_microusd = EXCLUDED.cost_microusd,
     started_at = EXCLUDED.started_at, finished_at = EXCLUDED.finished_at
   WHERE job.status = 'queued' OR job.status = EXCLUDED.status
      OR (job.status = 'processing' AND EXCLUDED.status <> 'queued')

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from photochanger.domain.latency import Expected
 from photochanger.domain.outcome import AttemptOutcome
@@ -70,6 +70,14 @@ class Call:
     templates: tuple[TemplateImage, ...] = ()
     publisher: Publisher | None = None
     on_handle: Callable[[str], Awaitable[None]] = _forget
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """A driver whose provider gives a handle (`Call.on_handle`) by which the work can be taken up again."""
+
+    async def resume(self, call: Call, handle: str) -> AttemptOutcome:
+        """What came of the work that an earlier process began. `call.photo` is not needed any more."""
 
 
 class Driver(Protocol):

@@ -11,7 +11,7 @@ from photochanger.domain.latency import Expected, Latencies
 from photochanger.domain.outcome import AttemptOutcome, Verdict
 from photochanger.domain.reasons import Reason
 from photochanger.errors import Refusal
-from photochanger.providers.base import Call, Driver
+from photochanger.providers.base import Call, Driver, Resumable
 from supervisors import Admission, Permits, Request
 
 log = logging.getLogger(__name__)
@@ -98,10 +98,6 @@ class ProviderGroup:
         if self._late.pop(request, None) is not None:
             request.become("live")
 
-    def is_late(self, request: Request) -> bool:
-        """Whether this call is in the late room."""
-        return request in self._late
-
     async def attempt(self, call: Call, request: Request, *, begin: Callable[[], Awaitable[None]]) -> AttemptOutcome:
         """Run one call in the caller's task, so that the caller's cancellation ends it.
 
@@ -122,6 +118,13 @@ class ProviderGroup:
                 return await self._call(call, turn)
         finally:
             self._late.pop(request, None)
+
+    async def resume(self, call: Call, handle: str, slot_id: str) -> AttemptOutcome | None:
+        """What came of work that an earlier process began, under a late permit; None where that cannot be asked."""
+        if not isinstance(self.driver, Resumable):
+            return None
+        async with self.admission.request(kind="late", key=slot_id):
+            return await self.driver.resume(call, handle)
 
     async def _call(self, call: Call, turn: Turn) -> AttemptOutcome:
         started = trio.current_time()

@@ -61,10 +61,12 @@ def environment(var: Path, **settings: object) -> dict[str, str]:
 @asynccontextmanager
 async def running_service(var: Path, **settings: object) -> AsyncIterator[Service]:
     """`photochanger serve`, ready for photos; killed at the end if it still runs."""
-    port = free_port()
-    env = environment(var, PORT=port, INGEST_PASSWORD=PASSWORD, T_SYNC_RESPONSE=10, **settings)
+    port = settings.pop("PORT", None) or free_port()
+    base_url = f"http://127.0.0.1:{port}"
+    own = {"PORT": port, "PUBLIC_BASE_URL": base_url, "INGEST_PASSWORD": PASSWORD, "T_SYNC_RESPONSE": 10}
+    env = environment(var, **own, **settings)
     async with process(["serve"], env, var / "service.log") as child:
-        service = Service(child, f"http://127.0.0.1:{port}", var / "service.log")
+        service = Service(child, base_url, var / "service.log")
         with trio.fail_after(60):
             while not await _is_ready(service):
                 assert child.poll() is None, service.log.read_text()

@@ -13,8 +13,10 @@ from photochanger.observability import logs
 from tests.lab.bench.lines import async_questions, say
 from tests.lab.bench.probe import probe_lag
 
-LIMITS = {"provider_permits_live": 16, "rate_per_second": 10_000.0, "rate_burst": 10_000}
-"""The 15 slots of the bench shall not queue for a permit, and come as fast as they can."""
+PERMITS = 16
+"""Provider calls at once: the 15 slots of the bench shall not queue for a permit."""
+RATE = 10_000
+"""Photos per second, and at once: they come as fast as they can."""
 
 
 async def run(config: Config, probe: Path) -> None:
@@ -43,7 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--probe", type=Path, required=True)
     given = parser.parse_args()
-    config = replace(Config.from_env(), **LIMITS)
+    config = replace(Config.from_env(), provider_permits_live=PERMITS, rate_per_second=RATE, rate_burst=RATE)
     logs.setup(config.log_level, as_json=config.log_json)
     trio.run(run, config, given.probe)
 
