@@ -54,6 +54,7 @@ from photochanger.observability.metrics import Metrics
 from photochanger.providers.drivers import make_drivers
 from photochanger.providers.group import ProviderGroup
 from photochanger.providers.overrides import Overrides
+from photochanger.providers.prices import load_prices
 from photochanger.slots.house_key import house_secret
 from photochanger.slots.passwords import fill_missing
 from photochanger.slots.snapshot import SlotBook
@@ -94,9 +95,10 @@ class House:
         self.pictures = PictureThreads()
         self.journal = Journal(config.journal_folder)
         self.store = JobStore(db, self.journal)
+        self.prices = load_prices(config.prices_file)
         self.groups = {
             name: ProviderGroup(driver, live=config.provider_permits_live, late=config.provider_permits_late)
-            for name, driver in make_drivers(config, self.pictures).items()
+            for name, driver in make_drivers(config, self.pictures, self.prices).items()
         }
         secret = house_secret(config.secrets_dir)
         self.links = PublicLinks(config.public_base_url, secret)
@@ -197,7 +199,12 @@ class House:
         now = trio.current_time()
         return [
             providers.provider_view(
-                name, group.breaker.state(now), group.admission.statistics(), group.latencies(), now=now
+                name,
+                group.breaker.state(now),
+                group.admission.statistics(),
+                group.latencies(),
+                now=now,
+                prices_as_of=self.prices.as_of if name != "local" else None,
             )
             for name, group in self.groups.items()
         ]

@@ -1,7 +1,8 @@
 """The demo: the whole house on this machine, one photo sent through it, then at your service until Ctrl-C.
 
 demo                 one_for_one
-├─ simulator         Gemini's imitation on loopback (not when GEMINI_BASE_URL names another one)
+├─ gemini            Gemini's imitation on loopback (not when GEMINI_BASE_URL names another one)
+├─ turbotext         the same for Turbotext (TURBOTEXT_BASE_URL)
 └─ service           the tree of `photochanger.app`
 """
 
@@ -20,6 +21,7 @@ from photochanger.demo.guest import draw_guest
 from photochanger.demo.report import farewell, greeting, write_description
 from photochanger.demo.secrets import DemoSecrets, load_or_make
 from photochanger.providers.gemini.simulator import GeminiSimulator
+from photochanger.providers.turbotext.simulator import TurbotextSimulator
 from supervisors import Child, Supervisor
 
 SLOT = "slot-001"
@@ -33,11 +35,13 @@ class Demo:
         self._once = once
         self._photo = photo
         self._simulator = GeminiSimulator() if config.gemini_base_url is None else None
+        self._turbotext = TurbotextSimulator() if config.turbotext_base_url is None else None
         self._secrets: DemoSecrets | None = None
         self.ok = False
         children = [Child("service", self._serve, restart="temporary", start_timeout=600.0, grace=90.0)]
-        if self._simulator is not None:
-            children.insert(0, Child("simulator", self._simulator.run))
+        for name, simulator in (("gemini", self._simulator), ("turbotext", self._turbotext)):
+            if simulator is not None:
+                children.insert(-1, Child(name, simulator.run))
         self.tree = Supervisor("demo", children)
 
     async def run(self) -> None:
@@ -51,6 +55,10 @@ class Demo:
         config = replace(
             self._config,
             gemini_base_url=self._simulator.base_url if self._simulator else self._config.gemini_base_url,
+            turbotext_base_url=self._turbotext.base_url if self._turbotext else self._config.turbotext_base_url,
+            # The imitation is on this machine, and fetches photos from it.
+            public_base_url=self._config.public_base_url
+            or f"http://{_reachable(self._config.host)}:{self._config.port}",
             ingest_password=self._secrets.ingest_password,
         )
         async with trio.open_nursery() as nursery:
@@ -66,7 +74,8 @@ class Demo:
     async def _show(self, house: House, config: Config, secrets: DemoSecrets) -> None:
         base_url = f"http://{_reachable(config.host)}:{house.server.port}"
         description = config.var / "demo.json"
-        simulators = {"gemini": self._simulator.base_url} if self._simulator else {}
+        imitations = {"gemini": self._simulator, "turbotext": self._turbotext}
+        simulators = {name: each.base_url for name, each in imitations.items() if each is not None}
         await trio.to_thread.run_sync(write_description, description, base_url, house.database.dsn, secrets, simulators)
         photo = self._photo or config.var / "demo" / "guest.jpg"
         result = config.var / "demo" / "result.jpg"
@@ -83,7 +92,7 @@ class Demo:
             save_to=result,
         )
         self.ok = shot.verdict == "modified"
-        public = config.public_base_url or lan_address(config.host, house.server.port)
+        public = self._config.public_base_url or lan_address(config.host, house.server.port)
         print(greeting(shot, base_url, public, config, description, simulated=self._simulator is not None))
         print(farewell(once=self._once), flush=True)
 

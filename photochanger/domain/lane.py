@@ -10,7 +10,7 @@ def expected_start(now: float, permits: int, ends: Sequence[float], waiting: int
     `ends` are when the photos at work give their places back, `service` (seconds) is how long each of those that
     wait will hold its own.
     """
-    places = sorted(max(end, now) for end in ends)[:permits]
+    places = sorted(max(end, now) for end in ends)[-permits:]  # of a lane made smaller, the first ones retire
     places += [now] * (permits - len(places))
     heapq.heapify(places)
     for _ in range(waiting):

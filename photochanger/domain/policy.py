@@ -18,6 +18,9 @@ MOST_AT_ONCE: Final = 2
 LOOK_AGAIN: Final = 0.5
 """Seconds between two looks for a free permit: nothing announces one to those who do not queue."""
 
+EARLIER: Final = 0.1
+"""Seconds by which the last possible moment for a second call is anticipated: no timer ends exactly when it should."""
+
 _TICK: Final = 0.02
 """The shortest wait: somebody whose deadline is now leaves by himself."""
 
@@ -184,7 +187,7 @@ def _hedge_moment(
     running = it.tries[beside]
     begun = running.begun if running.begun is not None else it.now
     own, other = it.plans[running.plan].expected, it.plans[plan].expected
-    rescue = max(first - it.reserve - other.p90, min(begun + own.p50, first - it.reserve - other.p50))
+    rescue = max(first - it.reserve - other.p90, min(begun + own.p50, first - it.reserve - other.p50 - EARLIER))
     early = begun + own.p95
     if may_be_early and it.may_hedge_early and early < rescue:
         return early, "early"

@@ -6,16 +6,16 @@ from photochanger.providers.base import Driver
 from photochanger.providers.gemini.driver import BASE_URL, GeminiDriver
 from photochanger.providers.http import tls_context
 from photochanger.providers.local.driver import LocalDriver
-from photochanger.providers.prices import load_prices
+from photochanger.providers.prices import Prices, load_prices
 from photochanger.providers.turbotext.driver import BASE_URL as TURBOTEXT_URL
 from photochanger.providers.turbotext.driver import TurbotextDriver
 
 
-def make_drivers(config: Config, pictures: PictureThreads) -> dict[str, Driver]:
+def make_drivers(config: Config, pictures: PictureThreads, prices: Prices | None = None) -> dict[str, Driver]:
     """The drivers by name; the local one draws in `pictures`. Raises ConfigError for an address,
     a key or a price table of no use."""
     tls = tls_context()
-    prices = load_prices(config.prices_file)
+    prices = prices or load_prices(config.prices_file)
     drivers: list[Driver] = [
         GeminiDriver(
             config.gemini_api_key,
