@@ -12,10 +12,10 @@ from pathlib import Path
 import trio
 
 from photochanger import __version__
-from photochanger.app import serve
 from photochanger.config import Config
 from photochanger.errors import PhotoChangerError, SlotInvalid
 from photochanger.observability import logs
+from photochanger.service import serve
 from supervisors import BootFailed, unwrap
 
 log = logging.getLogger("photochanger")

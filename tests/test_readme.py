@@ -46,6 +46,13 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[
     assert not (var / "demo.json").exists()
 
 
+@pytest.fixture(scope="module")
+def simulators(demo: tuple[Path, dict[str, str]]) -> dict[str, str]:
+    """The environment with which the demo's service was started, as far as its providers go."""
+    description = json.loads((demo[0] / "demo.json").read_text())
+    return {f"{name.upper()}_BASE_URL": url for name, url in description["simulators"].items()}
+
+
 def test_make_run_tells_what_a_newcomer_needs(demo: tuple[Path, dict[str, str]]) -> None:
     var, told = demo
     for text in (
@@ -80,9 +87,27 @@ def test_every_command_works(readme: str, demo: tuple[Path, dict[str, str]], tmp
         else:
             # As it stands there, but for where this demo listens and keeps its files.
             command = command.replace("http://127.0.0.1:8080", told["base_url"]).replace(" var/", f" {var}/")
-            done = subprocess.run(shlex.split(command), cwd=ROOT, capture_output=True, text=True, timeout=60)
+            env = environment(var)
+            done = subprocess.run(shlex.split(command), cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
             assert done.returncode == 0, command + done.stdout + done.stderr
             assert (var / "mine.jpg").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_the_slot_that_is_shown_can_be_set(
+    readme: str, demo: tuple[Path, dict[str, str]], tmp_path: Path, simulators: dict[str, str]
+) -> None:
+    var, told = demo
+    [document] = re.findall(
+        r"^```json\n(.*?)^```", (ROOT / readme).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    change = tmp_path / "change.json"
+    change.write_text(document, encoding="utf-8")
+    env = environment(var, PUBLIC_BASE_URL=told["base_url"], **simulators)
+    command = [str(ROOT / ".venv/bin/photochanger"), "slot", "slot-002", "--set", str(change)]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, ""), done
+    assert "slot-002 is at version" in done.stdout
 
 
 def test_the_readmes_say_the_same() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import trio
 
-from photochanger.app import House, serve
+from photochanger.app import House
 from photochanger.config import Config
 from photochanger.demo.address import lan_address
 from photochanger.demo.dslr import Options, Shot, shoot
@@ -22,6 +22,7 @@ from photochanger.demo.report import farewell, greeting, write_description
 from photochanger.demo.secrets import DemoSecrets, load_or_make
 from photochanger.providers.gemini.simulator import GeminiSimulator
 from photochanger.providers.turbotext.simulator import TurbotextSimulator
+from photochanger.service import serve
 from supervisors import Child, Supervisor
 
 SLOT = "slot-001"

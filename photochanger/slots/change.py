@@ -78,7 +78,8 @@ async def apply_change(
 
     `t_sync` and `t_late` are the house's own. Fields that cannot be changed are welcome as they are: so a document
     of `read_slot` can be edited and given back, and a `version` in it makes sure that nobody was faster. A change
-    that changes nothing makes no new version.
+    that changes nothing makes no new version. What was wrong before, in a field that is not changed, is no reason to
+    refuse: a slot whose provider has no key yet can still be switched off.
 
     Raises SlotInvalid with everything that is wrong (then nothing is changed), Refusal(SLOT_NOT_FOUND) and
     DatabaseUnavailable.
@@ -97,7 +98,13 @@ async def apply_change(
         slot = slot_of(merged, t_sync=t_sync, t_late=t_late)
         # What the check says of the old value of a field whose new one is wrong would only confuse.
         wrong = {_top(problem) for problem in problems}
-        problems += [problem for problem in check(slot) if _top(problem) not in wrong]
+        old = check(slot_of(row, t_sync=t_sync, t_late=t_late))
+        touched = {field for field, value in change.items() if value != shown.get(field)}
+        problems += [
+            problem
+            for problem in check(slot)
+            if _top(problem) not in wrong and (_top(problem) in touched or problem not in old)
+        ]
         if problems:
             raise SlotInvalid(slot_id, problems)
         changed = {column: value for column, value in merged.items() if value != row[column]}

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import trio
 
-from photochanger.app import House, serve
+from photochanger.app import House
 from photochanger.config import Config
 from photochanger.observability import logs
+from photochanger.service import serve
 from tests.lab.bench.lines import async_questions, say
 from tests.lab.bench.probe import probe_lag
 
