@@ -178,6 +178,8 @@ class Job:
         """Give the work up: it settles as `timeout`, possibly billed, and answers at once."""
         self.joinable = self.joinable and self.cell.resolved is not None
         self._scope.cancel()
+        if self.cell.resolved is not None:
+            self._pursuit.stop(NOT_NEEDED)  # spares
 
     async def tidy(self) -> None:
         """After the reply: the preview, which nobody waits for, and the end of the temp folder.
@@ -328,6 +330,7 @@ class Job:
             reply = self.cell.resolved
             picture = reply if isinstance(reply, PictureReply) and not reply.stand_in else None
             self.joinable = picture is not None
+            self.awaited = False  # what is left to do, nobody waits for
             self._stand_in.not_needed()
             self.on_settled(picture)
 
