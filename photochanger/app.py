@@ -113,6 +113,7 @@ class House:
             reserve=Reserve(self.pictures, config.reserve),
             templates=TemplateShelf(self.media),
             publisher=self.links,
+            has_public_address=config.public_base_url is not None,
             result_ttl=timedelta(hours=config.result_ttl_hours),
             max_pixels=config.max_pixels,
         )

@@ -31,11 +31,12 @@ class Latencies:
         self._max_age = max_age
         self._samples: deque[tuple[float, float, bool]] = deque(maxlen=keep)  # when, seconds, complete
         self._expected: Expected | None = cold
+        self._hangs_after: float | None = None
 
     def took(self, seconds: float, now: float, *, complete: bool) -> None:
         """A call ended after so long; `complete` False = it was cut off and would have taken longer."""
         self._samples.append((now, max(seconds, 0.0), complete))
-        self._expected = None
+        self._expected = self._hangs_after = None
 
     def now(self, now: float) -> Expected:
         """What to expect. Computed again only when a sample has come or has become too old."""
@@ -51,12 +52,16 @@ class Latencies:
         look as if it were merely slow.
         """
         self._forget(now)
-        return self._estimate([(seconds, False, 1.0) for _, seconds, complete in self._samples if complete]).p95
+        if self._hangs_after is None:
+            complete = [(seconds, False, 1.0) for _, seconds, complete in self._samples if complete]
+            # Never less than was expected: after a quiet time the first answers are the quick ones.
+            self._hangs_after = max(self._estimate(complete).p95, self._cold[-1][0])
+        return self._hangs_after
 
     def _forget(self, now: float) -> None:
         while self._samples and self._samples[0][0] <= now - self._max_age:
             self._samples.popleft()
-            self._expected = None
+            self._expected = self._hangs_after = None
 
     def _estimate(self, calls: list[tuple[float, bool, float]]) -> Expected:
         """From seconds, "was cut off" (so that these come after those that ended at the same length) and weight."""
@@ -76,5 +81,7 @@ class Latencies:
                     found.append(seconds)
                     wanted = next(left, None)
             at_risk -= weight
-        found += [calls[-1][0]] * (3 - len(found))
+        # What is not reached is at least the longest call seen, and until more is known no less than was expected.
+        unreached = [max(calls[-1][0], cold) for cold, _ in self._cold]
+        found += unreached[len(found) :]
         return Expected(*found)

@@ -127,6 +127,11 @@ class Attempt:
         self._stopped = self._stopped or AttemptOutcome(verdict, message=why)
         self._scope.cancel()
 
+    def chosen(self) -> None:
+        """Its picture is the answer, even if it was given up while it was looked at: the row tells of no end then."""
+        if self.row is not None:
+            self.row = replace(self.row, message=None)
+
     def go_on_until(self, moment: float) -> None:
         """A spare: nobody waits for it, and it ends by itself at `moment` (of Trio's clock)."""
         self._scope.deadline = moment
@@ -246,10 +251,15 @@ class Attempt:
             else:
                 # Whether an abandoned call is billed, nobody says.
                 outcome = replace(stopped, possibly_billed=self.begun is not None)
+        elif self._stopped is not None and outcome.verdict is Verdict.PICTURE:
+            # Decoding cannot be cut off: the picture is whole, and yet it was given up.
+            outcome = replace(outcome, message=self._stopped.message)
         self.outcome = outcome
         self.ended = now
         if self.row is not None:
-            seconds = (self._answered_at or now) - (self.begun or now)
+            seconds = (now if self._answered_at is None else self._answered_at) - (
+                now if self.begun is None else self.begun
+            )
             self.row = self.row.ended(outcome, utc_now(), seconds)
             self._workshop.metrics.attempt(self.errand.group.name, outcome, self.row.cost_microusd, seconds)
         if self._reservation is not None:

@@ -2,6 +2,8 @@
 
 MOST_SAVED = 3.0
 
+_SLACK = 1e-6  # ten tenths are a little less than one
+
 
 class EarlyHedges:
     """`share` is of photos, 0.1 for one in ten. Rescue hedges do not count."""
@@ -17,7 +19,7 @@ class EarlyHedges:
     @property
     def allowed(self) -> bool:
         """One may be made now."""
-        return self._saved >= 1.0
+        return self._saved > 1.0 - _SLACK
 
     def made(self) -> None:
         """One was."""

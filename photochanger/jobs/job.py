@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from math import ceil
 from uuid import UUID
 
 import trio
@@ -28,7 +29,7 @@ from photochanger.jobs.settle import Settlement, settle
 from photochanger.jobs.spares import keep_spares
 from photochanger.jobs.stand_in import StandIn
 from photochanger.jobs.upload import Upload
-from photochanger.jobs.ways import is_affordable, quickest_measured, usual_service
+from photochanger.jobs.ways import is_affordable, quickest_measured, until_admitted, usual_service
 from photochanger.jobs.workshop import Workshop, utc_now
 from photochanger.media.fit import fit_of
 from photochanger.media.store import StoredFile
@@ -117,6 +118,7 @@ class Job:
         )
         self._saved: tuple[AttemptRow, ...] = ()
         self._winner: Attempt | None = None
+        self._went_on = False  # although nobody waited any more
 
     @property
     def id(self) -> UUID:
@@ -152,7 +154,9 @@ class Job:
 
         Work that nobody waited for is live again, and goes on for as long as this one's window asks.
         """
-        self._row = replace(self._row, joined=self._row.joined + 1)
+        ahead = timedelta(seconds=window.settle_by - trio.current_time())
+        settle_by = max(self._row.settle_by, utc_now() + ahead)
+        self._row = replace(self._row, joined=self._row.joined + 1, settle_by=settle_by)
         self._scope.deadline = max(self._scope.deadline, window.settle_by)
         if not self.awaited:
             self.awaited = True
@@ -224,7 +228,7 @@ class Job:
                 try:
                     await self._end_attempts()
                 finally:
-                    await self._finish(settlement)
+                    await self._finish(self._last_picture() or settlement)
             place.withdraw()
 
     async def _work(self, place: Request, calls: trio.Nursery) -> Settlement:
@@ -238,12 +242,23 @@ class Job:
             await self._photo.prepare()
             end = await self._pursuit.run(calls, self._scope)
         if isinstance(end, Attempt):
-            assert end.row is not None
-            kind = reply_kind_of(self.slot, end.errand.way_number)
-            self._winner = end
-            self._row = replace(self._row, provider=end.row.provider)
-            return Settlement(JobStatus.DONE, None, end.verified, kind, end.row.id)
+            return self._won(end)
         return Settlement(JobStatus.TIMEOUT if end is Reason.PROVIDER_TIMEOUT else JobStatus.FAILED, end)
+
+    def _won(self, attempt: Attempt) -> Settlement:
+        assert attempt.row is not None
+        attempt.chosen()
+        self._winner = attempt
+        self._row = replace(self._row, provider=attempt.row.provider)
+        kind = reply_kind_of(self.slot, attempt.errand.way_number)
+        return Settlement(JobStatus.DONE, None, attempt.verified, kind, attempt.row.id)
+
+    def _last_picture(self) -> Settlement | None:
+        """A picture that was being looked at when all was given up, and is whole: it was paid for."""
+        if self._winner is not None or self.slot.on_timeout == "drop":
+            return None
+        found = next((attempt for attempt in self._pursuit.attempts if attempt.verified is not None), None)
+        return None if found is None else self._won(found)
 
     async def _queue(self, place: Request) -> None:
         """Wait for the place; those whose time is over meanwhile get the last resort."""
@@ -265,6 +280,7 @@ class Job:
             self.joinable = False
             self._scope.cancel()
             return
+        self._went_on = True
         if self._place is not None:
             self._place.withdraw()
         for attempt in self._pursuit.attempts:
@@ -308,7 +324,7 @@ class Job:
         settlement = replace(settlement, without=(None if refused else self._stand_in.reply) or error)
         made = sum(attempt.row is not None and not attempt.row.hedged for attempt in self._pursuit.attempts)
         self._row = replace(self._row, retries=max(made - 1, 0))
-        if not self.awaited:
+        if self._went_on and not self.awaited:
             self._workshop.metrics.late(settlement.status.value)
         try:
             for again in (False, True):
@@ -335,7 +351,15 @@ class Job:
             self.on_settled(picture)
 
     def _retry_after(self, reason: Reason | None) -> int | None:
-        return self._workshop.ledger.seconds_until_tomorrow() if reason is Reason.BUDGET_EXHAUSTED else None
+        """When another try can make sense, where that is known: whole seconds."""
+        if reason is Reason.BUDGET_EXHAUSTED:
+            return self._workshop.ledger.seconds_until_tomorrow()
+        if reason is Reason.PROVIDER_UNAVAILABLE:
+            return until_admitted(self._pursuit.ways)
+        if reason is Reason.PROVIDER_QUOTA:
+            waits = [attempt.outcome.retry_after for attempt in self._pursuit.attempts if attempt.outcome is not None]
+            return ceil(min((wait for wait in waits if wait is not None), default=0.0)) or None
+        return None
 
     async def _save_what_came_after(self) -> None:
         """Attempts that ended after the job was settled: losers, and spares with their pictures."""

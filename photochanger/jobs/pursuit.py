@@ -57,7 +57,7 @@ class Pursuit:
         book: Callable[[], Awaitable[None]],
     ) -> None:
         self.attempts: list[Attempt] = []
-        self.ways = ways_of(slot, workshop.groups)
+        self.ways = ways_of(slot, workshop.groups, has_public_address=workshop.has_public_address)
         self._workshop = workshop
         self._slot = slot
         self._job_id = job_id
@@ -171,11 +171,14 @@ class Pursuit:
         group, settings = way.group, way.settings
         if way.impossible is not None or group is None:
             return PlanNow(_NEVER, impossible=way.impossible)
+        now = trio.current_time()
+        admitted = group.admits()
         return PlanNow(
             group.expected(settings),
             measured=group.measured(settings),
             idle=group.running == 0,
-            admitted=group.breaker.admits(trio.current_time()),
+            admitted=admitted,
+            ill=group.breaker.state(now).state == "open",
             has_room=group.admission.has_room("live"),
             affordable=self._workshop.ledger.affordable(self._slot, group.driver.estimate_microusd(settings)),
         )

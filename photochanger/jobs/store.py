@@ -25,6 +25,7 @@ WITH written AS (
     reply_kind = EXCLUDED.reply_kind, reply_status = EXCLUDED.reply_status, replied_at = EXCLUDED.replied_at,
     provider = EXCLUDED.provider, provider_async_id = EXCLUDED.provider_async_id, retries = EXCLUDED.retries,
     late = EXCLUDED.late, joined = greatest(job.joined, EXCLUDED.joined), cost_microusd = EXCLUDED.cost_microusd,
+    settle_by = greatest(job.settle_by, EXCLUDED.settle_by),
     started_at = EXCLUDED.started_at, finished_at = EXCLUDED.finished_at
   WHERE job.status = 'queued' OR job.status = EXCLUDED.status
      OR (job.status = 'processing' AND EXCLUDED.status <> 'queued')

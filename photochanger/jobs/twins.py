@@ -31,8 +31,8 @@ ASK_BOUND: Final = 0.5
 _KEY: Final = re.compile(r"[!-~]{1,255}")
 
 _BY_KEY: Final = """
-SELECT job.id, job.request_sha256, job.provider, result.path, result.mime, result.bytes, result.width, result.height,
-       attempt.provider AS made_by
+SELECT job.id, job.request_sha256, job.reply_kind, result.path, result.mime, result.bytes, result.width, result.height,
+       coalesce(attempt.provider, job.provider) AS made_by
 FROM job LEFT JOIN result ON result.job_id = job.id AND result.expires_at > now()
          LEFT JOIN attempt ON attempt.id = result.attempt_id
 WHERE job.slot_id = $1 AND job.idempotency_key = $2 AND job.created_at > now() - make_interval(secs => $3)
@@ -41,8 +41,8 @@ ORDER BY job.created_at DESC LIMIT 1
 """
 
 _BY_PHOTO: Final = """
-SELECT job.id, job.request_sha256, job.provider, result.path, result.mime, result.bytes, result.width, result.height,
-       attempt.provider AS made_by
+SELECT job.id, job.request_sha256, job.reply_kind, result.path, result.mime, result.bytes, result.width, result.height,
+       coalesce(attempt.provider, job.provider) AS made_by
 FROM job JOIN result ON result.job_id = job.id AND result.expires_at > now()
          LEFT JOIN attempt ON attempt.id = result.attempt_id
 WHERE job.slot_id = $1 AND job.slot_version = $4 AND job.request_sha256 = $2 AND job.source = 'ingest'
@@ -117,7 +117,12 @@ class Twins:
                 if known.twin is not None:
                     return known.twin
         known = self._photos.get((slot.id, slot.version, sha256))
-        return None if known is None or known.is_old(slot.dedupe_seconds) else known.twin
+        if known is None or known.is_old(slot.dedupe_seconds) or known.twin is None:
+            return None
+        if key is not None:
+            # Found by its photo, but the key means it from now on: longer than the photo alone does.
+            _keep(self._keys, (slot.id, key), known)
+        return known.twin
 
     async def look_up(self, slot: Slot, sha256: bytes, key: str | None) -> Done | None:
         """What an earlier process did with this photo or key. Raises Refusal (idempotency_conflict)."""
@@ -134,10 +139,8 @@ class Twins:
             return None
         if row is None or row["path"] is None:
             return None
-        made_by = row["made_by"] or row["provider"]
-        numbers = [number for number, plan in enumerate(slot.plans) if plan.provider == made_by]
-        kind = reply_kind_of(slot, numbers[0]) if numbers else ReplyKind.AI
         path = self._media.locate(row["path"])
+        kind = _kind(slot, row["reply_kind"], row["made_by"])
         reply = PictureReply(kind, path, row["mime"], row["bytes"], row["width"], row["height"])
         return Done(row["id"], reply)
 
@@ -155,6 +158,14 @@ class Twins:
             _keep(self._photos, (job.slot.id, job.slot.version, known.sha256), known)
         if key is not None:
             _keep(self._keys, (job.slot.id, key), known)
+
+
+def _kind(slot: Slot, told: str | None, made_by: str) -> ReplyKind:
+    """What the picture was called when a booth got it; where none did, what its provider's place in the slot says."""
+    if told in (ReplyKind.AI, ReplyKind.FALLBACK):
+        return ReplyKind(told)
+    numbers = [number for number, plan in enumerate(slot.plans) if plan.provider == made_by]
+    return reply_kind_of(slot, numbers[0]) if numbers else ReplyKind.AI
 
 
 def _keep(where: "OrderedDict[Any, _Known]", what: object, known: _Known) -> None:

@@ -3,7 +3,10 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
+
+import trio
 
 from photochanger.domain.reasons import Reason
 from photochanger.domain.slot import Plan, Slot
@@ -24,12 +27,12 @@ class Way:
     impossible: Reason | None = None
 
 
-def ways_of(slot: Slot, groups: Mapping[str, ProviderGroup]) -> list[Way]:
+def ways_of(slot: Slot, groups: Mapping[str, ProviderGroup], *, has_public_address: bool) -> list[Way]:
     """The slot's plans, looked at once per photo. What is set up wrongly is logged and never tried."""
-    return [_way(slot, plan, groups) for plan in slot.plans]
+    return [_way(slot, plan, groups, has_public_address) for plan in slot.plans]
 
 
-def _way(slot: Slot, plan: Plan, groups: Mapping[str, ProviderGroup]) -> Way:
+def _way(slot: Slot, plan: Plan, groups: Mapping[str, ProviderGroup], has_public_address: bool) -> Way:
     group = groups.get(plan.provider)
     if group is None:
         log.error("slot %s names a provider that is not there: %r", slot.id, plan.provider[:40])
@@ -39,6 +42,8 @@ def _way(slot: Slot, plan: Plan, groups: Mapping[str, ProviderGroup]) -> Way:
         group.driver.check(plan.operation, settings, [template.role for template in slot.templates])
         if group.driver.missing is not None:
             raise ConfigError(group.driver.missing)
+        if group.driver.needs_public_address and not has_public_address:
+            raise ConfigError("PUBLIC_BASE_URL is not set, and this provider fetches photos")
     except ConfigError as error:
         log.error("slot %s cannot use %s as it is set up: %s", slot.id, plan.provider, error)
         return Way(plan, group, impossible=Reason.PROVIDER_ERROR)
@@ -59,6 +64,14 @@ def quickest_measured(ways: Sequence[Way]) -> float | None:
         if way.group is not None and way.impossible is None and way.group.measured(way.settings)
     ]
     return min(usual, default=None)
+
+
+def until_admitted(ways: Sequence[Way]) -> int | None:
+    """Whole seconds until the first breaker lets a call by again; None where that is not known."""
+    now = trio.current_time()
+    states = [way.group.breaker.state(now) for way in ways if way.group is not None and way.impossible is None]
+    moments = [state.until for state in states if state.until is not None]
+    return max(1, ceil(min(moments) - now)) if moments else None
 
 
 def is_affordable(ways: Sequence[Way], slot: Slot, ledger: Ledger) -> bool:

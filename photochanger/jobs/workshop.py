@@ -35,6 +35,7 @@ class Workshop:
     result_ttl: timedelta
     max_pixels: int
     publisher: Publisher | None = None
+    has_public_address: bool = False
     decide: Callable[[Situation], Step] = field(default=decide)
 
 

@@ -1,9 +1,10 @@
 """The shape in which a picture is delivered: what of it is kept, where it lies, how large it becomes."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from photochanger.domain.slot import Output
+from photochanger.media.probe import MAX_PIXELS
 
 SMALLEST: Final = 16
 LARGEST: Final = 20_000
@@ -47,12 +48,15 @@ class Placement:
 def fit_of(
     output: Output, slot_width: int | None, slot_height: int | None, photo_width: int, photo_height: int
 ) -> Fit | None:
-    """What a slot's output asks for a photo, whose sides are those of the upright photo; None for nothing."""
+    """What a slot's output asks for a photo, whose sides are those of the upright photo; None for nothing.
+
+    A size that no check would let through, as no picture can have it, counts as not given.
+    """
     if output == "as_is":
         return None
-    if slot_width is None or slot_height is None:
-        return Fit(output, photo_width, photo_height, exact=False)
-    return Fit(output, slot_width, slot_height, exact=True)
+    if _is_side(slot_width) and _is_side(slot_height) and slot_width * slot_height <= MAX_PIXELS:
+        return Fit(output, slot_width, slot_height, exact=True)
+    return Fit(output, photo_width, photo_height, exact=False)
 
 
 def place(fit: Fit | None, width: int, height: int, *, max_pixels: int) -> Placement | None:
@@ -99,6 +103,10 @@ def _resized(image: Any, width: int, height: int) -> Any:
         return image.resize(across, vscale=down)
     # Colours count as much as they are seen, or a clear edge would bleed into the picture.
     return image.premultiply().resize(across, vscale=down).unpremultiply().cast("uchar").copy(interpretation="srgb")
+
+
+def _is_side(pixels: int | None) -> TypeGuard[int]:
+    return pixels is not None and SMALLEST <= pixels <= LARGEST
 
 
 def _has_aspect(fit: Fit, width: int, height: int) -> bool:

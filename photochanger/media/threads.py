@@ -63,9 +63,10 @@ class PictureThreads:
         await self._take_turn(priority)
         started = trio.current_time()
         try:
-            return await trio.to_thread.run_sync(function, *args, limiter=self._limiter)
-        finally:
+            result = await trio.to_thread.run_sync(function, *args, limiter=self._limiter)
             self._took[priority].append(trio.current_time() - started)
+            return result
+        finally:
             self._pass_on(priority)
 
     def usual(self, priority: Priority) -> float:

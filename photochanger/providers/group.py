@@ -34,6 +34,7 @@ class ProviderGroup:
         """Calls that are being made."""
         self._latencies: dict[str, Latencies] = {}
         self._pictures: dict[str, int] = {}
+        self._calls: dict[Turn, tuple[float, Any]] = {}
         self._late: dict[Request, Callable[[], object]] = {}
 
     @property
@@ -44,6 +45,15 @@ class ProviderGroup:
     def expected(self, settings: Any) -> Expected:
         """What a call with these settings takes, as far as is known now."""
         return self._of(settings).now(trio.current_time())
+
+    def admits(self) -> bool:
+        """The breaker lets a call by. Calls that run for too long speak against the provider before they end."""
+        now = trio.current_time()
+        for turn, (started, settings) in list(self._calls.items()):
+            if now - started > self._of(settings).hangs_after(now):
+                del self._calls[turn]
+                self._tell_breaker(turn, Signal.ILL, now, "hung")
+        return self.breaker.admits(now)
 
     def measured(self, settings: Any) -> bool:
         """Whether `expected` comes from calls that were made rather than from what is said of the model."""
@@ -130,6 +140,7 @@ class ProviderGroup:
         started = trio.current_time()
         outcome = AttemptOutcome(Verdict.CANCELLED)
         self.running += 1
+        self._calls[turn] = started, call.settings
         try:
             outcome = await self.driver.call(call)
         except Exception:
@@ -137,6 +148,7 @@ class ProviderGroup:
             outcome = AttemptOutcome(Verdict.CRASHED, possibly_billed=True)
         finally:
             self.running -= 1
+            self._calls.pop(turn, None)
             self._learn(call, turn, outcome, trio.current_time() - started)
         return outcome
 
@@ -152,7 +164,10 @@ class ProviderGroup:
             latencies.took(seconds, now, complete=True)
         elif outcome.verdict in (Verdict.CANCELLED, Verdict.TIMEOUT):
             latencies.took(seconds, now, complete=False)
-        if self.breaker.ended(turn, signal, now, reason=outcome.verdict.value):
+        self._tell_breaker(turn, signal, now, "hung" if outcome.verdict is Verdict.CANCELLED else outcome.verdict.value)
+
+    def _tell_breaker(self, turn: Turn, signal: Signal, now: float, reason: str) -> None:
+        if self.breaker.ended(turn, signal, now, reason=reason):
             state = self.breaker.state(now)
             log.warning("%s: the breaker is %s now (%s)", self.name, state.state, state.reason or "it answers again")
 

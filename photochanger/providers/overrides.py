@@ -48,15 +48,17 @@ class Overrides:
     def __init__(self, db: Db, breakers: Mapping[str, Breaker]) -> None:
         self._db = db
         self._breakers = breakers
+        self._reading = trio.Lock()
 
     async def refresh(self) -> None:
         """Read the rows and apply them. Raises DatabaseUnavailable; then everything stays as it was."""
-        rows = await self._db.fetch(_READ, _PREFIX)
-        said = {row["key"]: row["value"] for row in rows}
-        for name, breaker in self._breakers.items():
-            force = _force(said.get(f"{_PREFIX}{name}"))
-            if breaker.force(force, trio.current_time()):
-                log.warning("the breaker of %s is %s", name, f"kept {force}" if force else "left to itself again")
+        async with self._reading:  # an older answer must not overtake a newer one
+            rows = await self._db.fetch(_READ, _PREFIX)
+            said = {row["key"]: row["value"] for row in rows}
+            for name, breaker in self._breakers.items():
+                force = _force(said.get(f"{_PREFIX}{name}"))
+                if breaker.force(force, trio.current_time()):
+                    log.warning("the breaker of %s is %s", name, f"kept {force}" if force else "left to itself again")
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Apply the rows on every announcement, and every half minute, until cancelled."""

@@ -21,20 +21,27 @@ FROM slot WHERE archived_at IS NULL
 
 
 def slot_of(row: Mapping[str, Any], *, t_sync: float, t_late: float) -> Slot:
-    """The slot of a row of `SELECT`. `t_sync` and `t_late` are the house's own, for slots that leave them to it."""
+    """The slot of a row of `SELECT`. `t_sync` and `t_late` are the house's own, for slots that leave them to it.
+
+    Never raises for what is inside a row's JSON: one slot that was spoilt by hand must not take the others along.
+    """
     values = dict(row)
     sync, late = values.pop("t_sync_seconds"), values.pop("t_late_seconds")
     values["t_sync"] = t_sync if sync is None else float(sync)
     values["t_late"] = t_late if late is None else float(late)
-    values["fallbacks"] = tuple(_plan(plan) for plan in values["fallbacks"])
+    fallbacks = values["fallbacks"]
+    values["fallbacks"] = tuple(_plan(plan) for plan in (fallbacks if isinstance(fallbacks, list) else [fallbacks]))
+    values["settings"] = _object(values["settings"])
+    values["last_resort_settings"] = _object(values["last_resort_settings"])
     values["templates"] = tuple(Template(**(each | {"id": UUID(each["id"])})) for each in values["templates"])
     return Slot(**values)
 
 
 def _plan(stored: Any) -> Plan:
     """A plan as it lies in the row; what is not understood becomes a plan that no provider takes, and says so."""
-    known = stored if isinstance(stored, dict) else {}
-    settings = known.get("settings")
-    return Plan(
-        str(known.get("provider", "")), str(known.get("operation", "")), settings if isinstance(settings, dict) else {}
-    )
+    known = _object(stored)
+    return Plan(str(known.get("provider", "")), str(known.get("operation", "")), _object(known.get("settings")))
+
+
+def _object(stored: Any) -> dict[str, Any]:
+    return stored if isinstance(stored, dict) else {}

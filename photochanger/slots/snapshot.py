@@ -28,6 +28,7 @@ class SlotBook:
         self._t_sync = t_sync
         self._t_late = t_late
         self._slots: dict[str, Slot] = {}
+        self._reading = trio.Lock()
         self.on_change: OnChange | None = None
 
     def find(self, slot_id: str) -> Slot | None:
@@ -40,12 +41,13 @@ class SlotBook:
 
     async def refresh(self) -> None:
         """Read the rows again. Raises DatabaseUnavailable; then everything stays as it was."""
-        rows = await self._db.fetch(SELECT + " ORDER BY id")
-        fresh = {row["id"]: slot_of(row, t_sync=self._t_sync, t_late=self._t_late) for row in rows}
-        if fresh != self._slots:
-            self._slots = fresh
-            if self.on_change is not None:
-                await self.on_change(fresh.values())
+        async with self._reading:  # an older answer must not overtake a newer one
+            rows = await self._db.fetch(SELECT + " ORDER BY id")
+            fresh = {row["id"]: slot_of(row, t_sync=self._t_sync, t_late=self._t_late) for row in rows}
+            if fresh != self._slots:
+                self._slots = fresh
+                if self.on_change is not None:
+                    await self.on_change(fresh.values())
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep the slots fresh: on every announcement, and every half minute. A child of the tree."""

@@ -30,6 +30,7 @@ class Problem(msgspec.Struct, omit_defaults=True):
     detail: str = ""
     job_id: str = ""
     retry_after: int = 0
+    result_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
