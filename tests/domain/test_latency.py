@@ -64,14 +64,22 @@ def test_a_call_that_was_cut_off_early_says_next_to_nothing() -> None:
 
 def test_a_provider_that_goes_on_hanging_does_not_come_to_look_slow() -> None:
     latencies = Latencies(COLD)
-    for seconds in range(1, 21):
+    for seconds in range(11, 31):
         latencies.took(float(seconds), 0.0, complete=True)
-    assert latencies.hangs_after(0.0) == latencies.now(0.0).p95 == 19.0
+    assert latencies.hangs_after(0.0) == latencies.now(0.0).p95 == 29.0
     for _ in range(20):
-        latencies.took(30.0, 1.0, complete=False)
-    assert latencies.now(1.0).p95 == 30.0
-    assert latencies.hangs_after(1.0) == 19.0
+        latencies.took(40.0, 1.0, complete=False)
+    assert latencies.now(1.0).p95 == 40.0
+    assert latencies.hangs_after(1.0) == 29.0
     assert latencies.hangs_after(900.0) == 25.0  # the cold start again
+
+
+def test_quick_answers_do_not_make_usual_ones_look_like_hangs() -> None:
+    latencies = Latencies(COLD)
+    for _ in range(20):
+        latencies.took(8.0, 0.0, complete=True)
+    assert latencies.now(0.0).p95 == 8.0
+    assert latencies.hangs_after(0.0) == COLD.p95
 
 
 def test_old_calls_are_forgotten() -> None:
