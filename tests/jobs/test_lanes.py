@@ -14,20 +14,33 @@ from supervisors import Admission, Request
 
 
 class Work:
-    """A job of the test's own: runs `body` once it has its place."""
+    """A job of the test's own: runs `body` once it has its place. `ends` is when that is expected to be over."""
 
-    def __init__(self, slot: Slot, body: Callable[[], Awaitable[object]]) -> None:
+    def __init__(
+        self, slot: Slot, body: Callable[[], Awaitable[object]], *, ends: float = 0.0, service: float = 0.0
+    ) -> None:
         self.slot = slot
         self.body = body
+        self.awaited = True
+        self.likely_end = ends
+        self.usual_service = service
+        self.place: Request | None = None
         self.scope = trio.CancelScope()
         self.started = False
         self.tidied = False
 
     async def run(self, place: Request) -> None:
+        self.place = place
         with self.scope:
             async with place:
                 self.started = True
                 await self.body()
+
+    def abandon(self) -> None:
+        """Nobody waits any more: it goes on without its place."""
+        self.awaited = False
+        assert self.place is not None
+        self.place.withdraw()
 
     async def tidy(self) -> None:
         self.tidied = True
@@ -78,6 +91,63 @@ async def test_the_house_has_a_bound_of_its_own(lanes: Lanes) -> None:
     assert full.value.reason is Reason.QUEUE_FULL
     gate.set()
     await lanes.wait_idle()
+
+
+async def test_who_is_refused_hears_when_a_place_will_be_free(lanes: Lanes) -> None:
+    now, gate = trio.current_time(), trio.Event()
+    for ends in (now + 40.0, now + 12.5):
+        lanes.submit(Work(slot(), gate.wait, ends=ends), 100.0)
+    for _ in range(3):
+        lanes.submit(Work(slot(), gate.wait, ends=now + 100, service=20.0), 100.0)
+    with pytest.raises(Refusal) as full:
+        lanes.submit(Work(slot(), gate.wait, service=20.0), 100.0)
+    # Three wait: one from 12.5 s on, one from 32.5 s, one from 40 s; so the first of them is done at 52.5 s.
+    assert (full.value.reason, full.value.retry_after) == (Reason.SLOT_BUSY, 53)
+    gate.set()
+    await lanes.wait_idle()
+
+
+async def test_who_would_come_to_his_place_too_late_need_not_wait_for_it(lanes: Lanes) -> None:
+    now, gate = trio.current_time(), trio.Event()
+    for ends in (now + 40.0, now + 30.0):
+        lanes.submit(Work(slot(), gate.wait, ends=ends), 100.0)
+    with pytest.raises(Refusal) as refused:
+        lanes.submit(Work(slot(), gate.wait), 100.0, latest_start=now + 29.0)
+    assert (refused.value.reason, refused.value.retry_after) == (Reason.SLOT_BUSY, 30)
+    assert lanes.statistics()["slot-001"] == (2, 0)
+    lanes.submit(Work(slot(), gate.wait), 100.0, latest_start=now + 31.0)
+    lanes.submit(Work(slot("slot-002"), gate.wait), 100.0, latest_start=now + 1.0)  # there a place is free
+    gate.set()
+    await lanes.wait_idle()
+
+
+async def test_a_photo_that_nobody_waits_for_takes_no_room(lanes: Lanes) -> None:
+    now, gate = trio.current_time(), trio.Event()
+    late = [Work(slot(f"slot-00{1 + number % 2}"), gate.wait, ends=now + 2) for number in range(4)]
+    for work in late:
+        lanes.submit(work, 100.0)
+    await trio.testing.wait_all_tasks_blocked()
+    for work in late:
+        work.abandon()
+    assert (lanes.in_flight, lanes.late) == (4, 4)
+    assert lanes.statistics() == {"slot-001": (0, 0), "slot-002": (0, 0)}
+    lanes.submit(Work(slot(), gate.wait, ends=now + 7), 100.0, latest_start=now + 1.0)  # theirs are not in its way
+    for number in range(1, 10):
+        lanes.submit(Work(slot(f"slot-00{1 + number % 2}"), gate.wait, ends=now + 60), 100.0)
+    with pytest.raises(Refusal) as full:
+        lanes.submit(Work(slot("slot-002"), gate.wait), 100.0)
+    assert (full.value.reason, full.value.retry_after) == (Reason.QUEUE_FULL, 7)
+    assert (lanes.in_flight, lanes.late) == (14, 4)
+    gate.set()
+    await lanes.wait_idle()
+    assert lanes.in_flight == 0
+
+
+async def test_a_job_may_come_for_a_slot_that_was_never_there(lanes: Lanes) -> None:
+    with pytest.raises(Refusal) as unknown:
+        lanes.submit(Work(slot("slot-404"), trio.sleep_forever), 100.0)
+    assert unknown.value.reason is Reason.SLOT_NOT_FOUND
+    assert lanes.in_flight == 0
 
 
 async def test_a_crashing_job_takes_nobody_along(lanes: Lanes, caplog: pytest.LogCaptureFixture) -> None:
