@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench lock clean
+.PHONY: help run test check format bench bench-policy lock clean
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 15
 
 run: $(VENV)/.runtime ## the whole thing on this machine with simulated providers: make run ARGS=--once
 	@$(BIN)/photochanger demo $(ARGS)
@@ -29,6 +29,9 @@ format: $(VENV)/.dev ## put the code into its form
 
 bench: $(VENV)/.dev ## figures against a bare server, in one run: make bench ARGS=--quick
 	$(BIN)/python -m tests.lab.bench $(ARGS)
+
+bench-policy: $(VENV)/.dev ## what the window policy is worth, on a clock that jumps: make bench-policy ARGS=--quick
+	$(BIN)/python -m tests.lab.bench_policy $(ARGS)
 
 LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 lock: ## pin the newest dependencies that pyproject.toml allows (needs uv on the path)
