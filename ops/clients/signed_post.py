@@ -2,7 +2,7 @@
 """Post one photo to a slot of PhotoChanger, signed. Needs Python 3.9 or newer and nothing else.
 
     photochanger signing-key slot-001 > slot-001.key
-    python signed_post.py http://127.0.0.1:8000/api/ingest/slot-001 photo.jpg --key-file slot-001.key --out result.jpg
+    python signed_post.py http://127.0.0.1:8080/api/ingest/slot-001 photo.jpg --key-file slot-001.key --out result.jpg
 
 Exit code 0 when a picture came, 1 when the service answered with a reason, 2 when it could not be reached.
 """

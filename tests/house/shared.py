@@ -78,6 +78,12 @@ class SharedHouse:
             await stop.wait()
 
 
+async def without_hedges(lab: Lab) -> None:
+    """From now on a slow call is left alone: a test that counts calls gets as many as it asked for."""
+    await lab.house.db.execute("UPDATE slot SET hedge = false, version = version + 1")
+    await lab.house.slots.refresh()
+
+
 @contextmanager
 def shared_house(server: PostgresServer, var: Path, **changes: Any) -> Iterator[SharedHouse]:
     """A SharedHouse on a database of its own, in which no connection may be left at the end."""

@@ -128,10 +128,10 @@ async def test_the_attempt(
         present[current_task()] = work
         await run(self, work, place)
 
-    async def watched(self: Attempt, permit: Request) -> None:
+    async def watched(self: Attempt) -> None:
         # As at the end of the window, or when the last one who waited has gone.
         with aim.at.watching(present[parent_of(current_task())].cancel):
-            await attempt(self, permit)
+            await attempt(self)
 
     monkeypatch.setattr(Lanes, "_run", known)
     monkeypatch.setattr(Attempt, "run", watched)
