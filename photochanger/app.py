@@ -25,6 +25,7 @@ from photochanger.config import Config
 from photochanger.db.facade import Db
 from photochanger.db.service import DatabaseService
 from photochanger.domain.breaker import Position
+from photochanger.domain.budget import Level
 from photochanger.gallery import links as link_routes
 from photochanger.gallery import routes as gallery
 from photochanger.ingest import routes as ingest_routes
@@ -133,7 +134,8 @@ class House:
             lambda: self.draining,
             lambda: self.journal.depth,
             self._providers,
-            lambda: self.ledger.level(None),
+            self._providers_in_use,
+            self._budgets,
         )
         self.server = Server(self._web(), host=config.host, port=config.port, drain_grace=4.0)
 
@@ -202,6 +204,7 @@ class House:
                 group.admission.statistics(),
                 group.latencies(),
                 now=now,
+                missing=group.driver.missing,
                 prices_as_of=self.prices.as_of if name != "local" else None,
             )
             for name, group in self.groups.items()
@@ -211,9 +214,11 @@ class House:
         now = trio.current_time()
         return {name: group.breaker.state(now).state for name, group in self.groups.items()}
 
-    def _budgets(self) -> dict[str, float]:
-        levels = {"house": self.ledger.level(None)} | {slot.id: self.ledger.level(slot) for slot in self.slots.all()}
-        return {scope: level.share for scope, level in levels.items() if level.share is not None}
+    def _providers_in_use(self) -> set[str]:
+        return {plan.provider for slot in self.slots.all() if slot.is_active for plan in slot.plans}
+
+    def _budgets(self) -> dict[str, Level]:
+        return {"house": self.ledger.level(None)} | {slot.id: self.ledger.level(slot) for slot in self.slots.all()}
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Start the tree, serve until `begin_drain` (or cancellation), let held photos finish, stop backwards."""

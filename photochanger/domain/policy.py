@@ -4,7 +4,7 @@ Order of the questions: is there a picture; does anybody wait; is it time for th
 should be helped by a second one; is there anything worth starting. Times are of one monotonic clock, in seconds.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from photochanger.domain.outcome import AttemptOutcome, Verdict
@@ -75,12 +75,9 @@ def _help(it: Situation, first: float, running: Sequence[int]) -> Step:
     others = [plan for plan in range(len(it.plans)) if plan not in busy]
     if waiting:
         return _elsewhere(it, waiting[0], others)
-    if not it.may_hedge or len(running) >= MOST_AT_ONCE:
-        return Wait(it.settle_by)
-    wake = min(it.settle_by, it.now + LOOK_FOR_HANGS)
-    # When nobody else can help, the same provider, asked anew, may; once it is known how long it takes.
-    again = [plan for plan in busy if it.plans[plan].measured]
-    for plans, may_be_early in ((others, True), (again, False)):
+    paid = it.may_hedge and len(running) < MOST_AT_ONCE
+    wake = min(it.settle_by, it.now + LOOK_FOR_HANGS) if paid else it.settle_by
+    for plans, may_be_early in _helpers(it, busy, others, paid=paid):
         best = _best(it, plans, surely=True)
         if best is None:
             continue
@@ -95,20 +92,30 @@ def _help(it: Situation, first: float, running: Sequence[int]) -> Step:
     return Wait(wake)
 
 
+def _helpers(
+    it: Situation, busy: Iterable[int], others: Sequence[int], *, paid: bool
+) -> Iterator[tuple[list[int], bool]]:
+    """Who may help, in groups, the best first, and whether early."""
+    if paid:
+        yield [plan for plan in others if not it.plans[plan].makeshift], True
+        # When nobody else can help, the same provider, asked anew, may; once it is known how long it takes.
+        yield [plan for plan in busy if it.plans[plan].measured and not it.plans[plan].once], False
+    yield [plan for plan in others if it.plans[plan].makeshift], False
+
+
 def _elsewhere(it: Situation, number: int, others: Sequence[int]) -> Step:
     """Whoever waits for a permit goes where one is free, unless that is where it failed; it is no second call."""
     queued = it.tries[number].plan
     best = _best(it, others)
-    if (
-        best is not None
-        and it.plans[best].has_room
-        and _ready_at(it, best) <= it.now
-        and (_rank(it, best) < _rank(it, queued) or not it.plans[queued].admitted)
-    ):
-        return Start(best, instead=number)
+    if best is not None and it.plans[best].has_room and _ready_at(it, best) <= it.now:
+        better = not it.plans[best].makeshift and _rank(it, best) < _rank(it, queued)
+        if better or not it.plans[queued].admitted:
+            return Start(best, instead=number)
     latest = _latest_start(it, queued)
+    if it.now < latest:
+        return Wait(min(it.now + LOOK_AGAIN, latest))
     # A permit that comes too late would only cost money.
-    return Wait(min(it.now + LOOK_AGAIN, latest)) if it.now < latest else GiveUp(_reason(it))
+    return GiveUp(_reason(it)) if best is None else Start(best, instead=number)
 
 
 def _hedge_moment(
@@ -140,7 +147,7 @@ def _best(it: Situation, plans: Iterable[int], *, surely: bool = False) -> int |
     usable = [
         plan for plan in plans if _usable(it, plan) and _ready_at(it, plan) < _latest_start(it, plan, surely=surely)
     ]
-    return min(usable, key=lambda plan: _rank(it, plan), default=None)
+    return min(usable, key=lambda plan: (it.plans[plan].makeshift, _rank(it, plan)), default=None)
 
 
 def _usable(it: Situation, plan: int) -> bool:
@@ -205,9 +212,11 @@ _REASONS: Final = {
 
 
 def _reason(it: Situation) -> Reason:
-    """Why there is no picture: what the last real answer said; without any, what kept us from asking."""
+    """Why there is no picture: a refusal, or what the last real answer said; without any, what kept us from asking."""
     said = [each.outcome for each in it.tries if each.outcome is not None]
     real = [outcome for outcome in said if outcome.verdict not in (Verdict.CANCELLED, Verdict.UNAFFORDABLE)]
+    if any(outcome.verdict is Verdict.REFUSED for outcome in real):
+        return Reason.PROVIDER_REFUSED  # whatever followed it: a refusal is no failure, and another photo will do
     if real:
         return _REASONS.get(real[-1].verdict, Reason.PROVIDER_ERROR)
     if any(outcome.verdict is Verdict.UNAFFORDABLE for outcome in said):

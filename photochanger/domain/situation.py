@@ -18,7 +18,8 @@ class PlanNow:
     `expected` is service time; `measured` is False while it is a guess, `idle` True while no call to this provider
     runs. `admitted` is the breaker's word, `ill` that it is open, `has_room` says that a permit is free, `affordable`
     that no cap would be passed. `impossible` is why the plan can never work (an unknown provider, settings that are
-    wrong).
+    wrong). `once` means that a second call beside a running one would be a second job, paid for twice. A `makeshift`
+    costs nothing and is not what was asked for: it comes when the others cannot come any more.
     """
 
     expected: Expected
@@ -29,6 +30,8 @@ class PlanNow:
     has_room: bool = True
     affordable: bool = True
     impossible: Reason | None = None
+    once: bool = False
+    makeshift: bool = False
 
 
 @dataclass(frozen=True, slots=True)

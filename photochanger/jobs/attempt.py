@@ -106,6 +106,11 @@ class Attempt:
         return self.begun is not None and self.ended is None
 
     @property
+    def is_refused(self) -> bool:
+        """The provider judged the photo."""
+        return self.ended is not None and self.outcome is not None and self.outcome.verdict is Verdict.REFUSED
+
+    @property
     def costs_money(self) -> bool:
         """The provider has the request, and is paid for it."""
         return self.is_running and self._planned.estimate_microusd > 0

@@ -210,7 +210,7 @@ class Job:
             log.exception("the preview of job %s was not written", self.id)
 
     async def _work_and_settle(self, place: Request, calls: trio.Nursery) -> None:
-        settlement = Settlement(JobStatus.TIMEOUT, Reason.PROVIDER_TIMEOUT)
+        settlement: Settlement | None = None
         try:
             with self._scope:
                 settlement = await self._work(place, calls)
@@ -228,7 +228,8 @@ class Job:
                 try:
                     await self._end_attempts()
                 finally:
-                    await self._finish(self._last_picture() or settlement)
+                    out_of_time = Settlement(JobStatus.TIMEOUT, self.cell.meanwhile)
+                    await self._finish(self._last_picture() or settlement or out_of_time)
             place.withdraw()
 
     async def _work(self, place: Request, calls: trio.Nursery) -> Settlement:
@@ -326,6 +327,9 @@ class Job:
         self._row = replace(self._row, retries=max(made - 1, 0))
         if self._went_on and not self.awaited:
             self._workshop.metrics.late(settlement.status.value)
+        if settlement.picture is None and isinstance(settlement.without, PictureReply):
+            for _ in self.cell.deadlines:
+                self._workshop.metrics.last_resort(settlement.without.kind)
         try:
             for again in (False, True):
                 try:

@@ -32,7 +32,7 @@ from photochanger.jobs.upload import Upload
 from photochanger.jobs.ways import Way, ways_of
 from photochanger.jobs.workshop import Workshop
 from photochanger.media.fit import Fit
-from photochanger.providers.base import PreparedPhoto
+from photochanger.providers.base import PreparedPhoto, Resumable
 from photochanger.providers.group import ProviderGroup
 
 log = logging.getLogger(__name__)
@@ -92,6 +92,8 @@ class Pursuit:
         while True:
             self._news = trio.Event()
             shown = [attempt for attempt in self.attempts if not attempt.never_made]
+            if any(attempt.is_refused for attempt in shown):
+                self._cell.meanwhile = Reason.PROVIDER_REFUSED
             match self._workshop.decide(self._situation([attempt.seen() for attempt in shown], scope.deadline)):
                 case Settle(winner):
                     return shown[winner]
@@ -179,6 +181,8 @@ class Pursuit:
             idle=group.running == 0,
             admitted=admitted,
             ill=group.breaker.state(now).state == "open",
+            once=isinstance(group.driver, Resumable),
+            makeshift=way.plan.provider == "local" and way is not self.ways[0],
             has_room=group.admission.has_room("live"),
             affordable=self._workshop.ledger.affordable(self._slot, group.driver.estimate_microusd(settings)),
         )

@@ -34,6 +34,16 @@ WHERE attempt.outcome IS NULL AND attempt.handle IS NOT NULL AND job.settle_by >
       AND NOT EXISTS (SELECT FROM result WHERE result.job_id = job.id)
 """
 
+# Losers and spares whose job was settled before they ended.
+_LEFT_RUNNING: Final = """
+SELECT DISTINCT job_id FROM attempt WHERE outcome IS NULL AND begun_at < $1 AND job_id <> ALL($2)
+"""
+
+_ADD_UP: Final = """
+UPDATE job SET cost_microusd = (SELECT sum(attempt.cost_microusd) FROM attempt WHERE attempt.job_id = job.id)
+WHERE id = ANY($1)
+"""
+
 _BOOK: Final = """
 UPDATE attempt SET outcome = 'timeout', possibly_billed = true, cost_microusd = estimate_microusd,
        finished_at = now(), message = 'the service ended while this call was running'
@@ -88,6 +98,11 @@ async def recover(db: Db, workshop: Workshop, *, before: datetime) -> list[Unfin
     if ids:
         await settle_rows(db, ids)
         log.warning("%d jobs that a crash had left unfinished were settled", len(ids))
+    left_running = await db.fetch(_LEFT_RUNNING, before, [each.job_id for each in resumable])
+    if left_running:
+        ended = [row["job_id"] for row in left_running]
+        await db.execute(_BOOK, ended)
+        await db.execute(_ADD_UP, ended)
     for left in await workshop.media.leftover_temp():
         await workshop.media.remove_temp(left.slot_id, left.job_id)
     return resumable

@@ -88,6 +88,8 @@ class ReplyCell:
         self._empty = trio.Event()
         self._empty.set()
         self.settling = False
+        self.meanwhile = Reason.PROVIDER_TIMEOUT
+        """What those are told whose time runs out before there is an answer."""
         self.on_abandoned: Callable[[], object] = lambda: None
 
     @property
@@ -148,13 +150,13 @@ class ReplyCell:
                 waiter.answer(reply)
 
     async def wait(self, waiter: Waiter) -> Reply:
-        """The waiter's answer, or `provider_timeout` when its deadline comes first."""
+        """The waiter's answer, or `meanwhile` when its deadline comes first."""
         with trio.move_on_at(waiter.deadline):
             await waiter.answered.wait()
         if waiter.reply is None and self.settling:
             with trio.move_on_at(waiter.deadline + SETTLING_GRACE):
                 await waiter.answered.wait()
-        return waiter.reply or ErrorReply(Reason.PROVIDER_TIMEOUT)
+        return waiter.reply or ErrorReply(self.meanwhile)
 
     async def wait_until_all_left(self) -> None:
         """Return when nobody is there who may still need a file of the job's."""

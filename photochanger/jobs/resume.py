@@ -44,15 +44,13 @@ class Resumption:
                 nursery.start_soon(self._follow, each)
 
     async def _follow(self, it: Unfinished) -> None:
-        media = self._workshop.media
-        try:
-            outcome = await self._outcome(it)
-            await self._end(it, outcome)
+        outcome = await self._outcome(it)
+        await self._end(it, outcome)
+        log.info("job %s was taken up after a crash: %s", it.job_id, outcome.verdict)
+        if not any(each.job_id == it.job_id and each is not it for each in self.left):  # the last one of its job
             await settle_rows(self._db, [it.job_id])
-            self.left = [each for each in self.left if each is not it]
-            log.info("job %s was taken up after a crash: %s", it.job_id, outcome.verdict)
-        finally:
-            await media.remove_temp(it.slot_id, str(it.job_id))
+            await self._workshop.media.remove_temp(it.slot_id, str(it.job_id))
+        self.left = [each for each in self.left if each is not it]
 
     async def _outcome(self, it: Unfinished) -> AttemptOutcome:
         lost = AttemptOutcome(Verdict.TIMEOUT, message="it could not be taken up again", possibly_billed=True)
@@ -83,7 +81,7 @@ class Resumption:
         settings = self._workshop.groups[it.provider].driver.parse_settings(plan.settings)
         folder = self._workshop.media.temp_path(it.slot_id, str(it.job_id))
         nothing = PreparedPhoto(folder / "payload", "image/jpeg", 0, 0, (), 0)
-        return Call(nothing, plan.operation, settings, folder / "answer", it.until)
+        return Call(nothing, plan.operation, settings, folder / f"answer-{it.attempt_id}", it.until)
 
     async def _keep(self, it: Unfinished, slot: Slot, call: Call) -> None:
         """Raises PictureError, StorageUnavailable, DatabaseUnavailable."""

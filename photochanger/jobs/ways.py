@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil
 from typing import Any
 
@@ -28,14 +29,14 @@ class Way:
 
 
 def ways_of(slot: Slot, groups: Mapping[str, ProviderGroup], *, has_public_address: bool) -> list[Way]:
-    """The slot's plans, looked at once per photo. What is set up wrongly is logged and never tried."""
+    """The slot's plans, looked at once per photo. What is set up wrongly is logged once and never tried."""
     return [_way(slot, plan, groups, has_public_address) for plan in slot.plans]
 
 
 def _way(slot: Slot, plan: Plan, groups: Mapping[str, ProviderGroup], has_public_address: bool) -> Way:
     group = groups.get(plan.provider)
     if group is None:
-        log.error("slot %s names a provider that is not there: %r", slot.id, plan.provider[:40])
+        _tell(slot.id, slot.version, f"names a provider that is not there: {plan.provider[:40]!r}")
         return Way(plan, impossible=Reason.PROVIDER_UNAVAILABLE)
     try:
         settings = group.driver.parse_settings(plan.settings)
@@ -45,9 +46,15 @@ def _way(slot: Slot, plan: Plan, groups: Mapping[str, ProviderGroup], has_public
         if group.driver.needs_public_address and not has_public_address:
             raise ConfigError("PUBLIC_BASE_URL is not set, and this provider fetches photos")
     except ConfigError as error:
-        log.error("slot %s cannot use %s as it is set up: %s", slot.id, plan.provider, error)
+        _tell(slot.id, slot.version, f"cannot use {plan.provider} as it is set up: {error}")
         return Way(plan, group, impossible=Reason.PROVIDER_ERROR)
     return Way(plan, group, settings)
+
+
+@lru_cache(maxsize=1024)
+def _tell(slot_id: str, version: int, what: str) -> None:
+    # Once is enough: it is so for every photo until somebody changes the slot or the configuration.
+    log.error("slot %s %s", slot_id, what)
 
 
 def usual_service(ways: Sequence[Way]) -> float:

@@ -8,6 +8,7 @@ from typing import Literal
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from photochanger.domain.breaker import Position
+from photochanger.domain.budget import Level
 from photochanger.domain.job import ReplyKind
 from photochanger.domain.outcome import AttemptOutcome
 from photochanger.domain.reasons import Reason
@@ -110,9 +111,9 @@ class Metrics:
         self._journal.set_function(journal)
 
     def watch_state(
-        self, breakers: Callable[[], Mapping[str, Position]], budgets: Callable[[], Mapping[str, float]]
+        self, breakers: Callable[[], Mapping[str, Position]], budgets: Callable[[], Mapping[str, Level]]
     ) -> None:
-        """Read the breakers (by provider) and today's shares of the caps (by slot id, or `house`), too."""
+        """Read the breakers (by provider) and today's money (by slot id, or `house`), too."""
         self.registry.register(StateCollector(breakers, budgets))
 
     @contextmanager

@@ -7,31 +7,39 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from photochanger.domain.breaker import Position
+from photochanger.domain.budget import Level
 
 _POSITIONS: Final[Mapping[Position, float]] = {"closed": 0.0, "half_open": 1.0, "open": 2.0}
 
 
 class StateCollector(Collector):
-    """`breakers` are by provider, `budgets` the shares of today's caps by slot id, `house` for the whole house."""
+    """`breakers` are by provider, `budgets` today's money by slot id, `house` for the whole house."""
 
     def __init__(
-        self, breakers: Callable[[], Mapping[str, Position]], budgets: Callable[[], Mapping[str, float]]
+        self, breakers: Callable[[], Mapping[str, Position]], budgets: Callable[[], Mapping[str, Level]]
     ) -> None:
         self._breakers = breakers
         self._budgets = budgets
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """One sample per provider, and one per cap."""
+        """One sample per provider, per cap, and per slot."""
         breaker = GaugeMetricFamily(
             "photochanger_breaker_state", "0 closed, 1 half-open, 2 open: no photo is sent.", labels=["provider"]
         )
         for provider, position in self._breakers().items():
             breaker.add_metric([provider], _POSITIONS[position])
-        budget = GaugeMetricFamily(
+        share = GaugeMetricFamily(
             "photochanger_budget_share",
             "Of today's cap, what is spent and held back for calls that run: 1 = all. Only where there is a cap.",
             labels=["scope"],
         )
-        for scope, share in self._budgets().items():
-            budget.add_metric([scope], share)
-        yield from (breaker, budget)
+        spent = GaugeMetricFamily(
+            "photochanger_spent_microusd",
+            "Spent today (UTC), in millionths of a US dollar, with or without a cap.",
+            labels=["scope"],
+        )
+        for scope, level in self._budgets().items():
+            spent.add_metric([scope], level.spent)
+            if level.share is not None:
+                share.add_metric([scope], level.share)
+        yield from (breaker, share, spent)

@@ -92,6 +92,10 @@ class Driver(Protocol):
     """Seconds that one call may take at most, whatever the window says."""
 
     @property
+    def on_this_machine(self) -> bool:
+        """The provider runs where this house does, as simulators do: it reaches every address that we reach."""
+
+    @property
     def missing(self) -> str | None:
         """What must be configured before any call can work, as a sentence; None when nothing is missing."""
 

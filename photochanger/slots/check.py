@@ -3,11 +3,13 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from photochanger.domain.slot import Plan, Slot
 from photochanger.errors import ConfigError, Problem
 from photochanger.media.fit import LARGEST, SMALLEST
 from photochanger.providers.base import Driver
+from photochanger.slots.public_address import unreachable
 from photochanger.slots.wording import told
 
 MOST_PLANS: Final = 5
@@ -61,14 +63,21 @@ def _check_plans(slot: Slot, drivers: Mapping[str, Driver], public_base_url: str
         yield from _check_plan(plan, driver, prefix, roles)
         if driver.missing is not None:
             yield Problem(f"{prefix}provider", driver.missing)
-        if driver.needs_public_address and public_base_url is None:
+        if driver.needs_public_address and (trouble := _trouble_with(public_base_url, driver)) is not None:
             yield Problem(
                 f"{prefix}provider",
                 f"{driver.name.capitalize()} fetches photos from this house: "
-                "set PUBLIC_BASE_URL to an address that the internet reaches",
+                f"set PUBLIC_BASE_URL to an address that the internet reaches{trouble}",
             )
     if len(slot.plans) > MOST_PLANS:
         yield Problem("fallbacks", f"there may be {MOST_PLANS - 1} at most, not {len(slot.fallbacks)}")
+
+
+def _trouble_with(public_base_url: str | None, driver: Driver) -> str | None:
+    if public_base_url is None:
+        return ""
+    why = None if driver.on_this_machine else unreachable(public_base_url)
+    return None if why is None else f"; {urlsplit(public_base_url).hostname} {why}"
 
 
 def _check_plan(plan: Plan, driver: Driver, prefix: str, roles: Sequence[str]) -> Iterator[Problem]:

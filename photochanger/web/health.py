@@ -1,6 +1,7 @@
 """Health: is the process alive, may it get photos, and what is not as it should be."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 import msgspec
 import trio
@@ -12,7 +13,7 @@ from photochanger.errors import StorageUnavailable
 from photochanger.media.store import MediaStore
 from photochanger.observability.metrics import Metrics
 from photochanger.web.openapi import Body, contract, json_body
-from photochanger.web.providers import BreakerView, ProviderView
+from photochanger.web.providers import ProviderView
 from supervisors import Snapshot
 
 LOOK_EVERY = 5.0
@@ -33,7 +34,9 @@ class Health(msgspec.Struct):
 class HealthCheck:
     """Looks at the parts of the house. Never fails: what cannot be asked is reported as such.
 
-    A child of the tree: `run` looks at the disk now and then.
+    `in_use` are the providers that slots ask: what another one lacks is told, and nothing that is the matter.
+    `budgets` are today's by slot id, `house` for the whole house. A child of the tree: `run` looks at the disk now
+    and then.
     """
 
     def __init__(
@@ -44,7 +47,8 @@ class HealthCheck:
         draining: Callable[[], bool],
         journal: Callable[[], int],
         providers: Callable[[], Sequence[ProviderView]] = tuple,
-        budget: Callable[[], Level] = lambda: Level(None, 0, 0),
+        in_use: Callable[[], AbstractSet[str]] = frozenset,
+        budgets: Callable[[], Mapping[str, Level]] = dict,
     ) -> None:
         self._db = db
         self._media = media
@@ -52,7 +56,8 @@ class HealthCheck:
         self._draining = draining
         self._journal = journal
         self._providers = providers
-        self._budget = budget
+        self._in_use = in_use
+        self._budgets = budgets
         self._media_state = "ok"
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -72,18 +77,22 @@ class HealthCheck:
         }
         if waiting := self._journal():
             checks["journal"] = f"{waiting} changes wait for the database"
+        unused = set()
         for provider in self._providers():
-            checks[f"provider.{provider.name}"] = _told(provider.breaker)
-        spent = self._budget().spent_percent
-        if spent is not None and spent >= BUDGET_NEAR:
-            checks["budget"] = f"{spent:.0f} % of today's cap are spent"
+            checks[f"provider.{provider.name}"] = _told(provider)
+            if provider.missing is not None and provider.name not in self._in_use():
+                unused.add(f"provider.{provider.name}")
+        for scope, level in self._budgets().items():
+            if level.spent_percent is not None and level.spent_percent >= BUDGET_NEAR:
+                name = "budget" if scope == "house" else f"budget.{scope}"
+                checks[name] = f"{level.spent_percent:.0f} % of today's cap are spent"
         for child in self._tree().children:
             if child.state not in {"running", "finished"}:
                 checks[child.name] = child.state
         draining = self._draining()
         if draining:
             checks["service"] = "draining"
-        bad = {name for name, state in checks.items() if state != "ok"}
+        bad = {name for name, state in checks.items() if state != "ok"} - unused
         # A lost database is no reason to send photos elsewhere: they are served, their rows wait in the journal.
         # Nor is an ill provider, or an empty purse: slots have fallbacks and last resorts.
         return Health("degraded" if bad else "ok", not draining and "media" not in bad, checks)
@@ -96,7 +105,10 @@ class HealthCheck:
             self._media_state = str(error)
 
 
-def _told(breaker: BreakerView) -> str:
+def _told(provider: ProviderView) -> str:
+    if provider.missing is not None:
+        return f"not set up: {provider.missing}"
+    breaker = provider.breaker
     if breaker.state == "closed":
         return "ok"
     since = breaker.since.isoformat().replace("+00:00", "Z") if breaker.since else "the start"

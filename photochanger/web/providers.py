@@ -41,9 +41,13 @@ class LatencyView(msgspec.Struct):
 
 
 class ProviderView(msgspec.Struct):
-    """One provider now. `waiting` calls wait for a permit; `latency` is by model."""
+    """One provider now. `waiting` calls wait for a permit; `latency` is by model.
+
+    `missing` is what must be configured before any call can work, null where nothing is.
+    """
 
     name: str
+    missing: str | None
     breaker: BreakerView
     live: PermitsView
     late: PermitsView
@@ -65,6 +69,7 @@ def provider_view(
     latency: Mapping[str, Expected],
     *,
     now: float,
+    missing: str | None = None,
     prices_as_of: date | None = None,
 ) -> ProviderView:
     """The view of a provider's parts. `now` is of the clock by which its breaker goes, in seconds."""
@@ -75,6 +80,7 @@ def provider_view(
 
     return ProviderView(
         name,
+        missing,
         BreakerView(breaker.state, breaker.reason, at(breaker.since), at(breaker.until), breaker.forced),
         PermitsView(permits.live_total, permits.live_in_use),
         PermitsView(permits.late_total, permits.late_in_use),

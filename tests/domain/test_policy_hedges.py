@@ -150,3 +150,40 @@ def test_when_the_provider_has_become_ill_meanwhile_another_one_helps_at_once() 
     assert isinstance(decide(situation(calling(), now=101.0, plans=(ill, replace(SECOND, affordable=False)))), Wait)
     look: Step = decide(situation(calling()))
     assert look == Wait(START + LOOK_FOR_HANGS), "nothing announces that it has"
+
+
+def test_no_second_job_where_that_would_be_paid_for_twice() -> None:
+    once = replace(FIRST, once=True)
+    step = decide(replace(alone(calling(), now=RESCUE_BY_THE_FIRST), plans=(once,)))
+    assert isinstance(step, Wait)
+
+
+MAKESHIFT = PlanNow(Expected(0.3, 0.6, 1.0), makeshift=True)
+MAKESHIFT_MOMENT = LATEST - MARGIN * 1.0
+
+
+def test_a_makeshift_comes_only_when_nothing_else_can_come_any_more() -> None:
+    plans = (FIRST, MAKESHIFT)
+    assert decide(situation(calling(), now=EARLY, plans=plans)) != Start(1, hedge="early")
+    once = (replace(FIRST, once=True), MAKESHIFT)
+    assert next_step(situation(calling(), plans=once)) == at(MAKESHIFT_MOMENT, Start(1, hedge="rescue"))
+    both = (calling(), calling(1, since=120.0))
+    assert next_step(situation(*both, plans=(FIRST, SECOND, MAKESHIFT))) == at(
+        MAKESHIFT_MOMENT, Start(2, hedge="rescue")
+    )
+
+
+def test_a_makeshift_is_no_second_call_that_could_be_switched_off() -> None:
+    it = situation(calling(), plans=(FIRST, MAKESHIFT), may_hedge=False, now=MAKESHIFT_MOMENT)
+    assert decide(it) == Start(1, hedge="rescue")
+
+
+def test_a_makeshift_waits_for_a_pause_and_for_a_permit_of_what_was_asked_for() -> None:
+    full = (replace(FIRST, has_room=False), MAKESHIFT)
+    assert decide(situation(plans=full)) == Start(0)
+    queued = replace(calling(), begun=None, queued=True)
+    assert isinstance(decide(situation(queued, plans=full)), Wait)
+    paused = failed(Verdict.QUOTA, at=101.0, retry_after=5.0)
+    assert isinstance(decide(situation(paused, now=101.0, plans=(FIRST, MAKESHIFT))), Wait)
+    refused = failed(Verdict.REFUSED, at=101.0)
+    assert decide(situation(refused, now=101.0, plans=(FIRST, MAKESHIFT))) == Start(1)

@@ -96,7 +96,7 @@ async def test_a_booth_that_leaves_stops_the_work(lab: Lab, small_photo: bytes) 
 async def test_fifteen_large_photos_at_once(tmp_path: Path, postgres_url: str) -> None:
     path = tmp_path / "large.jpg"
     path.write_bytes(photo(6000, 4000, target_bytes=15_000_000))
-    async with running_house(tmp_path, postgres_url, t_sync=10.0) as lab:
+    async with running_house(tmp_path, postgres_url, t_sync=10.0, provider_permits_live=15) as lab:
         lab.simulator.default("hang")
         shots: list[Shot] = []
 

@@ -122,7 +122,7 @@ def test_what_is_booked_is_what_was_charged(drawing: SharedHouse, small_photo: b
     drawing.run(shoot_them_all)
 
 
-@pytest.mark.parametrize("how", ["the booth leaves", "the window ends", "a hedge wins", "the house gives it up"])
+@pytest.mark.parametrize("how", ["the booth leaves", "the window ends", "a makeshift wins", "the house gives it up"])
 def test_calls_that_were_given_up_are_booked_at_their_estimate(
     drawing: SharedHouse, small_photo: bytes, how: str
 ) -> None:
@@ -133,8 +133,8 @@ def test_calls_that_were_given_up_are_booked_at_their_estimate(
         lab.simulator.default("slow(30)")
         before = lab.house.ledger.level(None)
         changes: dict[str, Any] = {"t_sync_seconds": 2}
-        if how == "a hedge wins":
-            changes = {"t_sync_seconds": 3, "fallbacks": [LOCAL], "hedge": True}
+        if how == "a makeshift wins":
+            changes = {"t_sync_seconds": 3, "fallbacks": [LOCAL], "hedge": False}
         elif how != "the window ends":
             changes = {"t_sync_seconds": 10}
         await lab.set_slot("slot-002", **({"fallbacks": [], "hedge": False} | changes))
@@ -142,7 +142,7 @@ def test_calls_that_were_given_up_are_booked_at_their_estimate(
             if how == "the house gives it up":
                 nursery.start_soon(give_up_when_charged, lab)
             shot = await lab.shoot(small_photo, slot="slot-002", timeout=1 if how == "the booth leaves" else 20)
-        assert (shot.status == 200) == (how == "a hedge wins")
+        assert (shot.status == 200) == (how == "a makeshift wins")
         await lab.rest()
         job = await lab.job()
         await until(lambda: is_ended(lab, job["id"]))

@@ -33,19 +33,20 @@ async def test_a_permit_that_comes_too_late_begins_nothing(
         assert await lab.house.db.fetchval("SELECT count(*) FROM job WHERE status = 'timeout'") == 2
 
 
-async def test_whoever_waits_for_a_permit_goes_where_one_is_free(
+async def test_whoever_waits_for_a_permit_in_vain_gets_the_makeshift(
     tmp_path: Path, postgres_url: str, small_photo: bytes
 ) -> None:
     async with running_house(tmp_path, postgres_url, t_sync=5.0, provider_permits_live=1) as lab:
-        lab.simulator.scenario("slow(2)")
+        lab.simulator.default("slow(2)")
         slots = [f"slot-{number:03d}" for number in range(1, 5)]
         for slot in slots:
             await set_plans(lab, gemini(), LOCAL, slot=slot, hedge=False)
         shots = await shoot_at_once(lab, [(small_photo, slot) for slot in slots])
-        assert sorted(str(shot.header("x-photochanger-result")) for shot in shots) == ["ai", "local", "local", "local"]
+        kinds = [shot.header("x-photochanger-result") for shot in shots]
+        assert kinds.count("ai") in (1, 2)  # as many as the one permit lets through in five seconds
+        assert kinds.count("ai") + kinds.count("local") == 4
         await lab.rest()
         for shot in shots:
-            assert [each for _, each in await outcomes(lab, await job_of(lab, shot))] == ["picture"]
-        assert await lab.house.db.fetchval("SELECT count(*) FROM attempt WHERE hedged") == 0
-        assert len(lab.simulator.calls) == 1
+            assert [each for _, each in await outcomes(lab, await job_of(lab, shot))][-1] == "picture"
+        assert len(lab.simulator.calls) in (1, 2)
         await the_bill_is_booked(lab)

@@ -53,7 +53,7 @@ async def test_a_look_to_the_rescue(tmp_path: Path, postgres_url: str, small_pho
 
 async def test_a_slot_may_forbid_second_calls(tmp_path: Path, postgres_url: str, small_photo: bytes) -> None:
     async with running_house(tmp_path, postgres_url, t_sync=1.5) as lab:
-        await set_plans(lab, gemini("hang"), LOCAL, hedge=False)
+        await set_plans(lab, gemini("hang"), gemini(model=LITE), hedge=False)
         shot = await lab.shoot(small_photo)
         assert reason_of(shot) == (504, "provider_timeout")
         await lab.rest()
@@ -115,12 +115,13 @@ async def test_help_comes_early_when_a_call_takes_longer_than_its_kind(
 ) -> None:
     async with running_house(tmp_path, postgres_url, t_sync=9.0, reserve=1.0, early_hedges=1.0) as lab:
         await teach(lab, small_photo, FLASH)
-        await set_plans(lab, gemini("slow(20)"), LOCAL)
+        await teach(lab, small_photo, LITE)
+        await set_plans(lab, gemini("slow(20)"), gemini(model=LITE))
         shot = await lab.shoot(small_photo)
-        assert (shot.status, shot.header("x-photochanger-result")) == (200, "local")
+        assert (shot.status, shot.header("x-photochanger-result")) == (200, "fallback")
         await lab.rest()
         job = await job_of(lab, shot)
         assert [each for _, each in await outcomes(lab, job)] == ["cancelled", "picture"]
         assert job["finished_at"] < job["deadline"]
-        assert 'photochanger_hedges_total{kind="early",provider="local"} 1.0' in (await get(lab, "/metrics")).text
+        assert 'photochanger_hedges_total{kind="early",provider="gemini"} 1.0' in (await get(lab, "/metrics")).text
         await the_bill_is_booked(lab)

@@ -31,6 +31,7 @@ async def is_red(service: Service) -> bool:
 
 
 async def test_sigterm_lets_the_held_photo_finish(tmp_path: Path, postgres_url: str, small_photo: bytes) -> None:
+    await fetch(postgres_url, "UPDATE slot SET dedupe_seconds = 0")  # the same photo is a new one here
     async with (
         running_simulator() as simulator,
         running_service(tmp_path, DATABASE_URL=postgres_url, GEMINI_BASE_URL=simulator.base_url) as service,

@@ -36,6 +36,7 @@ class SaidDriver:
     """A `Driver` whose calls do what `doing` says; `calls` are those that were made."""
 
     needs_public_address = False
+    on_this_machine = True
     missing: str | None = None
     cap = 30.0
 

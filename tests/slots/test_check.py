@@ -109,6 +109,47 @@ def test_a_provider_that_fetches_needs_a_public_address() -> None:
     assert problems(slot(LOCAL), public_base_url=None) == []
 
 
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [
+        ("127.0.0.1", "127.0.0.1 is this machine itself"),
+        ("127.8.8.8:8080", "127.8.8.8 is this machine itself"),
+        ("[::1]:8080", "::1 is this machine itself"),
+        ("[::ffff:127.0.0.1]", "::ffff:127.0.0.1 is this machine itself"),
+        ("localhost:8080", "localhost is this machine itself"),
+        ("booth.localhost", "booth.localhost is this machine itself"),
+        ("10.1.2.3", "10.1.2.3 is an address of local networks (private)"),
+        ("172.16.0.9/booth", "172.16.0.9 is an address of local networks (private)"),
+        ("192.168.1.20:8080", "192.168.1.20 is an address of local networks (private)"),
+        ("100.64.0.1", "100.64.0.1 is an address of local networks (private)"),
+        ("0.0.0.0", "0.0.0.0 is an address of local networks (private)"),
+        ("[fd00::5]", "fd00::5 is an address of local networks (private)"),
+        ("169.254.10.1", "169.254.10.1 is good on one cable only (link-local)"),
+        ("[fe80::1%25eth0]", "fe80::1%25eth0 is good on one cable only (link-local)"),
+        ("booth", "booth is a name of local networks"),
+        ("Booth.:8080", "booth. is a name of local networks"),
+        ("booth.local", "booth.local is a name of local networks"),
+        ("2130706433", "2130706433 is a name of local networks"),
+        ("127.1", "127.1 is a name of local networks"),
+    ],
+)
+def test_an_address_that_the_internet_cannot_reach(host: str, why: str) -> None:
+    (found,) = problems(slot(TURBO), public_base_url=f"http://{host}")
+    assert found == (
+        "fallbacks[0].provider: Turbotext fetches photos from this house: "
+        f"set PUBLIC_BASE_URL to an address that the internet reaches; {why}"
+    )
+    assert problems(slot(LOCAL), public_base_url=f"http://{host}") == []
+    # A provider on this machine, as in the demo, reaches what we reach.
+    near = TurbotextDriver(None, ssl_context=tls_context(), base_url="http://127.0.0.1:9/api_ai")
+    assert problems(slot(TURBO), ALL | {"turbotext": near}, public_base_url=f"http://{host}") == []
+
+
+@pytest.mark.parametrize("host", ["booth.example", "8.8.8.8:8080", "[2606:4700::1]", "a.b.booth.example./photos"])
+def test_an_address_that_the_internet_may_reach(host: str) -> None:
+    assert problems(slot(TURBO), public_base_url=f"https://{host}") == []
+
+
 def test_the_same_plan_twice_is_a_loop() -> None:
     assert problems(slot(LOCAL, GEMINI, LOCAL)) == [
         "fallbacks[1]: this plan is there already: asking the same again helps nobody",

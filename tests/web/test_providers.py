@@ -50,19 +50,25 @@ class Studio:
         }
         self.spending = Spending()
         self.cap: int | None = 1_000_000
+        self.slot_caps: dict[str, int | None] = {"slot-001": None, "slot-002": None}
+        self.missing: dict[str, str] = {}
+        self.in_use = {"gemini"}
         self.metrics = Metrics()
         self.metrics.watch_state(
             lambda: {name: breaker.state(trio.current_time()).state for name, breaker in self.breakers.items()},
-            lambda: {"house": share} if (share := self.money().share) is not None else {},
+            self.money,
         )
-        self.health = health.HealthCheck(db, media, lambda: QUIET, lambda: False, lambda: 0, self.views, self.money)
+        self.health = health.HealthCheck(
+            db, media, lambda: QUIET, lambda: False, lambda: 0, self.views, lambda: self.in_use, self.money
+        )
         self.app = create_app()
         self.app.register_blueprint(providers.blueprint(self.views))
         self.app.register_blueprint(health.blueprint(self.health, self.metrics))
         self.app.register_blueprint(contract_routes.blueprint(self.app))
 
-    def money(self) -> Level:
-        return self.spending.level(None, self.cap)
+    def money(self) -> dict[str, Level]:
+        slots = {slot_id: self.spending.level(slot_id, cap) for slot_id, cap in self.slot_caps.items()}
+        return {"house": self.spending.level(None, self.cap)} | slots
 
     def views(self) -> list[ProviderView]:
         now = trio.current_time()
@@ -73,6 +79,7 @@ class Studio:
                 self.admission[name].statistics(),
                 {"model": Expected(12.0, 20.0, 25.0)} if name == "gemini" else {},
                 now=now,
+                missing=self.missing.get(name),
                 prices_as_of=date(2026, 11, 1) if name == "gemini" else None,
             )
             for name, breaker in self.breakers.items()
@@ -117,6 +124,7 @@ async def test_quiet_providers(ask: Ask) -> None:
     quiet = {"state": "closed", "reason": None, "since": None, "until": None, "forced": False}
     assert told["providers"][0] == {
         "name": "gemini",
+        "missing": None,
         "breaker": quiet,
         "live": {"total": 2, "in_use": 0},
         "late": {"total": 1, "in_use": 0},
@@ -166,6 +174,30 @@ async def test_what_an_operator_keeps_is_told_as_forced(studio: Studio, ask: Ask
     assert checks["provider.local"].endswith(": manual")
 
 
+async def test_a_provider_without_its_key_is_told_and_matters_where_a_slot_asks_it(studio: Studio, ask: Ask) -> None:
+    studio.missing["gemini"] = "GEMINI_API_KEY is not set"
+    gemini, local = (await ask("/api/providers"))["providers"]
+    assert (gemini["missing"], local["missing"]) == ("GEMINI_API_KEY is not set", None)
+    for in_use, status in (({"gemini", "local"}, "degraded"), ({"local"}, "ok")):
+        studio.in_use = in_use
+        told = await ask("/healthz")
+        assert (told["status"], told["ready"]) == (status, True)
+        assert told["checks"]["provider.gemini"] == "not set up: GEMINI_API_KEY is not set"
+        assert told["checks"]["provider.local"] == "ok"
+
+
+async def test_health_tells_of_a_slots_money_beside_the_houses(studio: Studio, ask: Ask) -> None:
+    studio.slot_caps = {"slot-001": 100_000, "slot-002": 100_000}
+    studio.spending.book("slot-001", 0, 79_999)
+    studio.spending.book("slot-002", 0, 120_000)
+    told = await ask("/healthz")
+    budgets = {name: text for name, text in told["checks"].items() if name.startswith("budget")}
+    assert budgets == {"budget.slot-002": "120 % of today's cap are spent"}
+    assert (told["status"], told["ready"]) == ("degraded", True)
+    studio.spending.book("slot-001", 0, 1)
+    assert (await ask("/healthz"))["checks"]["budget.slot-001"] == "80 % of today's cap are spent"
+
+
 async def test_health_tells_of_money_from_80_percent_on(studio: Studio, ask: Ask) -> None:
     healthy = {"database": "ok", "media": "ok", "provider.gemini": "ok", "provider.local": "ok"}
     studio.spending.reserve("slot-001", 900_000)  # only held back
@@ -199,6 +231,9 @@ async def test_metrics_of_breakers_money_and_what_was_done_about_trouble(studio:
         ("breaker_state", "gemini"): 2.0,
         ("breaker_state", "local"): 0.0,
         ("budget_share", "house"): 0.25,
+        ("spent_microusd", "house"): 250_000.0,
+        ("spent_microusd", "slot-001"): 250_000.0,
+        ("spent_microusd", "slot-002"): 0.0,
         ("hedges_total", "early", "local"): 1.0,
         ("hedges_total", "rescue", "local"): 2.0,
         ("retries_total", "gemini"): 1.0,
@@ -207,6 +242,7 @@ async def test_metrics_of_breakers_money_and_what_was_done_about_trouble(studio:
         ("last_resort_total", "original"): 1.0,
     }
     assert samples.items() >= expected.items()
+    assert ("budget_share", "slot-001") not in samples, "it has no cap"
 
 
 async def test_the_contract_describes_it(ask: Ask) -> None:

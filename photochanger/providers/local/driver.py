@@ -25,6 +25,7 @@ class LocalDriver:
     name = "local"
     accepts = frozenset({"image/jpeg", "image/png", "image/webp"})
     needs_public_address = False
+    on_this_machine = True
     cap = 30.0
     missing = None
 

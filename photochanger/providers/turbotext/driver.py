@@ -92,8 +92,12 @@ class TurbotextDriver:
         return f"<TurbotextDriver {self._base.geturl()} key={'yes' if self._key else 'no'}>"
 
     @property
+    def on_this_machine(self) -> bool:
+        return is_loopback(self._base.hostname or "")
+
+    @property
     def missing(self) -> str | None:
-        if self._key is None and not is_loopback(self._base.hostname or ""):
+        if self._key is None and not self.on_this_machine:
             return "TURBOTEXT_API_KEY is not set"
         return None
 

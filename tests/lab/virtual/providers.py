@@ -39,6 +39,7 @@ class ScriptedDriver:
 
     accepts = frozenset({"image/jpeg", "image/png", "image/webp"})
     needs_public_address = False
+    on_this_machine = True
     missing: str | None = None
 
     def __init__(self, name: str, script: Script, *, expected: Expected | None = None, cap: float = 170.0) -> None:
