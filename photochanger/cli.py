@@ -13,14 +13,13 @@ import trio
 
 from photochanger import __version__
 from photochanger.config import Config
-from photochanger.errors import PhotoChangerError, SlotInvalid
+from photochanger.errors import DatabaseUnavailable, PhotoChangerError, SlotInvalid
 from photochanger.observability import logs
+from photochanger.providers.drivers import PROVIDERS
 from photochanger.service import serve
 from supervisors import BootFailed, unwrap
 
 log = logging.getLogger("photochanger")
-
-PROVIDERS = ("gemini", "turbotext", "local")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("signing-key", help="show the key with which a slot's clients sign their requests")
     command.add_argument("slot", help="the slot's id, for example slot-001")
-    command.add_argument("--generation", type=int, default=1, help="the slot's signing_generation (default: 1)")
+    command.add_argument("--generation", type=int, help="of this signing_generation (default: the slot's own)")
     command.set_defaults(command=_signing_key)
 
     command = commands.add_parser("breaker", help="keep photos from a provider, or let them through, by hand")
@@ -98,6 +97,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--role", required=True, help="what it is for the provider, for example style")
     command.add_argument("--position", type=int, help="0 = the first; replaces what is there (default: behind all)")
     command.set_defaults(command=_add_template)
+    command = actions.add_parser("remove", help="unbind a picture from a slot; the picture itself stays")
+    command.add_argument("--slot", required=True, help="the slot's id, for example slot-001")
+    command.add_argument("--position", type=int, required=True, help="as `photochanger slot` shows it")
+    command.set_defaults(command=_remove_template)
 
     command = commands.add_parser("migrate", help="bring the database of DATABASE_URL up to date")
     command.set_defaults(command=_migrate)
@@ -140,8 +143,27 @@ def _signing_key(config: Config, arguments: argparse.Namespace) -> int:
     from photochanger.slots.house_key import house_secret
     from photochanger.slots.signing import derived_key, shown
 
-    print(shown(derived_key(house_secret(config.secrets_dir), arguments.slot, arguments.generation)))
+    generation = arguments.generation
+    if generation is None:
+        generation = _generation(config, arguments.slot)
+    print(shown(derived_key(house_secret(config.secrets_dir), arguments.slot, generation)))
     return 0
+
+
+def _generation(config: Config, slot: str) -> int:
+    from photochanger.slots.command import generation_of
+
+    try:
+        return trio.run(generation_of, config, slot)
+    except (DatabaseUnavailable, BaseExceptionGroup) as raised:
+        if not isinstance(unwrap(raised), DatabaseUnavailable):
+            raise
+        print(
+            f"photochanger: the database cannot be asked whether {slot} is there and which generation it has: "
+            "this is the key of generation 1",
+            file=sys.stderr,
+        )
+        return 1
 
 
 def _breaker(config: Config, arguments: argparse.Namespace) -> int:
@@ -172,6 +194,13 @@ def _add_template(config: Config, arguments: argparse.Namespace) -> int:
 
     it = arguments
     print(trio.run(add_slot_template, config, it.file, it.slot, it.role, it.position))
+    return 0
+
+
+def _remove_template(config: Config, arguments: argparse.Namespace) -> int:
+    from photochanger.slots.command import remove_slot_template
+
+    print(trio.run(remove_slot_template, config, arguments.slot, arguments.position))
     return 0
 
 

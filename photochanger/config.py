@@ -61,6 +61,7 @@ class Config:
             secrets_dir=Path(env.get("SECRETS_DIR") or var / "secrets").absolute(),
             t_sync=_number(env, "T_SYNC_RESPONSE", 48.0, 10.0, 60.0),
             t_late=_number(env, "T_LATE", 120.0, 0.0, 600.0),
+            reserve=_number(env, "RESERVE_SECONDS", 1.5, 0.2, 10.0),
             queue_max_in_flight_jobs=_integer(env, "QUEUE_MAX_IN_FLIGHT_JOBS", 30, 1, 10_000),
             provider_permits_live=_integer(env, "PROVIDER_PERMITS_LIVE", 8, 1, 1000),
             provider_permits_late=_integer(env, "PROVIDER_PERMITS_LATE", 4, 0, 1000),

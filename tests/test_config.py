@@ -14,6 +14,8 @@ def test_nothing_has_to_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert config.media_root == tmp_path / "var" / "media"
     assert (config.host, config.port, config.t_sync) == ("127.0.0.1", 8080, 48.0)
     assert config.database_url is None
+    assert config.reserve == 1.5
+    assert Config.from_env({"RESERVE_SECONDS": "0.2"}).reserve == 0.2
 
 
 @pytest.mark.parametrize(
@@ -32,6 +34,8 @@ def test_nothing_has_to_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         ("GEMINI_BASE_URL", "http://gemini.example"),
         ("TURBOTEXT_BASE_URL", "http://turbotext.example"),
         ("T_LATE", "-1"),
+        ("RESERVE_SECONDS", "0.1"),
+        ("RESERVE_SECONDS", "11"),
         ("RATE_LIMIT_PER_SECOND", "0"),
         ("BUDGET_DAY_USD", "lots"),
         ("EARLY_HEDGE_SHARE", "1.5"),

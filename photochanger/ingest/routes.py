@@ -77,7 +77,7 @@ def blueprint(ingest: Ingest) -> Blueprint:
         tag="ingest",
         request=FORM,
         responses={200: [*binary("image/jpeg", "image/png"), json_body(DESCRIPTION)]},
-        headers={200: HEADERS, 429: LIMITS | RETRY_AFTER, 503: RETRY_AFTER},
+        headers={200: HEADERS, 429: LIMITS | RETRY_AFTER, 503: RETRY_AFTER, 504: RETRY_AFTER},
         problems=PROBLEMS,
         parameters=PARAMETERS,
     )

@@ -12,6 +12,7 @@ from photochanger.jobs.reply import PictureReply, ReplyCell
 from photochanger.jobs.upload import Upload
 from photochanger.jobs.workshop import Workshop
 from photochanger.media.fit import Fit
+from photochanger.media.prepare import prepare
 from photochanger.media.threads import Priority
 from photochanger.media.verify import Verified, verify
 from photochanger.providers.local.driver import render
@@ -26,7 +27,8 @@ SEND_LEAD = 0.25
 class StandIn:
     """The last resort of one photo. `reply` is None until it is ready, and for ever where the slot has none.
 
-    `original` is the file exactly as it came. `local` is drawn in the slot's output shape. The file lies in the job's
+    `original` is the file exactly as it came, but a PNG that the slot does not allow, and a WebP, are made baseline
+    JPEG: printers read no others. `local` is drawn in the slot's output shape. The file lies in the job's
     temp folder and goes with it.
     """
 
@@ -83,19 +85,27 @@ class StandIn:
 
     async def _made(self) -> PictureReply | None:
         upload = self._upload
-        if self._slot.last_resort == "original":
-            seen = upload.probe
+        seen = upload.probe
+        as_it_came = seen.mime == "image/jpeg" or (seen.mime == "image/png" and self._slot.allow_png)
+        if self._slot.last_resort == "original" and as_it_came:
             return PictureReply(
                 ReplyKind.ORIGINAL, upload.path, seen.mime, upload.size, seen.width, seen.height, stand_in=True
             )
-        if self._slot.last_resort != "local":
+        if self._slot.last_resort == "error":
             return None
         try:
+            if self._slot.last_resort == "original":
+                return await self._workshop.pictures.run(Priority.LAST_RESORT, self._as_jpeg)
             drawn, size = await self._workshop.pictures.run(Priority.LAST_RESORT, self._draw)
         except (ConfigError, PictureError, StorageUnavailable, OSError) as error:
             log.error("slot %s: its last resort could not be made: %s", self._slot.id, error)
             return None
         return PictureReply(ReplyKind.LOCAL, drawn.path, drawn.mime, size, drawn.width, drawn.height, stand_in=True)
+
+    def _as_jpeg(self) -> PictureReply:
+        out, quality = self._upload.folder / "stand-in", self._slot.jpeg_quality
+        made = prepare(self._upload.path, out, self._upload.probe, quality=quality, accepts={"image/jpeg"})
+        return PictureReply(ReplyKind.ORIGINAL, made.path, made.mime, made.size, made.width, made.height, stand_in=True)
 
     def _draw(self) -> tuple[Verified, int]:
         slot = self._slot

@@ -10,6 +10,9 @@ from photochanger.providers.prices import Prices, load_prices
 from photochanger.providers.turbotext.driver import BASE_URL as TURBOTEXT_URL
 from photochanger.providers.turbotext.driver import TurbotextDriver
 
+PROVIDERS = (GeminiDriver.name, TurbotextDriver.name, LocalDriver.name)
+"""The names that `make_drivers` knows."""
+
 
 def make_drivers(config: Config, pictures: PictureThreads, prices: Prices | None = None) -> dict[str, Driver]:
     """The drivers by name; the local one draws in `pictures`. Raises ConfigError for an address,

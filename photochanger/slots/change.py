@@ -53,6 +53,7 @@ FIELDS: Final[Mapping[str, Any]] = {
     "rate_per_minute": int | None,
     "rate_burst": int | None,
     "auth": Auth,
+    "signing_generation": int,
 }
 """What can be changed, and of which type it is: `Slot` says what each means. None leaves it to the house."""
 
@@ -123,13 +124,12 @@ async def _write(transaction: Transaction, slot_id: str, changed: Mapping[str, A
 
 
 def _document(row: Mapping[str, Any]) -> dict[str, Any]:
-    templates = [{"id": found["id"], "role": found["role"]} for found in row["templates"]]
+    templates = [{field: found[field] for field in ("id", "role", "position")} for found in row["templates"]]
     return {
         "id": row["id"],
         "version": row["version"],
         **{field: row[_COLUMNS.get(field, field)] for field in FIELDS},
         "templates": templates,
-        "signing_generation": row["signing_generation"],
         "has_password": row["secret_hash"] is not None,
     }
 
@@ -147,6 +147,8 @@ def _problem_of(field: str, value: Any, shown: Mapping[str, Any]) -> Problem | N
         msgspec.convert(value, FIELDS[field])
         if _NUL.search(msgspec.json.encode(value)):
             return Problem(field, "contains the character NUL, which cannot be stored")
+        if field == "signing_generation" and value < shown[field]:
+            return Problem(field, f"may only rise, it is {shown[field]} now: a key that was replaced stays worthless")
     except msgspec.ValidationError as error:
         allowed = get_args(FIELDS[field])
         if isinstance(value, str) and allowed and all(isinstance(each, str) for each in allowed):

@@ -28,6 +28,7 @@ _RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "budget_day_microusd": (0, 10**12),
     "rate_per_minute": (1, 100_000),
     "rate_burst": (1, 100_000),
+    "signing_generation": (1, 2_000_000_000),
     "output_width": (SMALLEST, LARGEST),
     "output_height": (SMALLEST, LARGEST),
 }
@@ -45,6 +46,7 @@ def check_slot(
         *_check_last_resort(slot, drivers),
         *_check_numbers(slot),
         *_check_output(slot, max_pixels),
+        *_check_idle(slot),
     ]
 
 
@@ -116,6 +118,8 @@ def _check_numbers(slot: Slot) -> Iterator[Problem]:
 
 def _check_output(slot: Slot, max_pixels: int) -> Iterator[Problem]:
     width, height = slot.output_width, slot.output_height
+    if slot.output == "as_is":
+        return
     if (width is None) != (height is None):
         missing = "output_width" if width is None else "output_height"
         yield Problem(missing, "give both sides, or neither for the shape of the photo that was sent")
@@ -124,6 +128,17 @@ def _check_output(slot: Slot, max_pixels: int) -> Iterator[Problem]:
             "output_width",
             f"{width} x {height} are {width * height / 1e6:g} megapixels; at most {max_pixels / 1e6:g} are delivered",
         )
+
+
+def _check_idle(slot: Slot) -> Iterator[Problem]:
+    """Settings that do nothing beside the others: whoever made them expects something of them."""
+    if slot.at_budget == "last_resort" and slot.last_resort == "error":
+        yield Problem("at_budget", "last_resort does nothing while the field last_resort is error: give it a picture")
+    if slot.output == "as_is" and (slot.output_width, slot.output_height) != (None, None):
+        field = "output_height" if slot.output_width is None else "output_width"
+        yield Problem(field, "does nothing while output is as_is: make that fit or crop, or both sides null")
+    if slot.rate_burst is not None and slot.rate_per_minute is None:
+        yield Problem("rate_burst", "does nothing without rate_per_minute")
 
 
 def _settings_problem(error: ConfigError, driver: Driver, prefix: str) -> Problem:

@@ -5,7 +5,7 @@ people; of a slot that cannot work all problems are told (SlotInvalid).
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from photochanger.providers.drivers import make_drivers
 from photochanger.slots.change import apply_change, read_slot
 from photochanger.slots.check import check_slot
 from photochanger.slots.rows import SELECT, slot_of
-from photochanger.slots.templates import add_template, bind
+from photochanger.slots.templates import add_template, bind, unbind
 
 
 async def show_slot(config: Config, slot_id: str) -> str:
@@ -41,6 +41,13 @@ async def set_slot(config: Config, slot_id: str, path: Path) -> str:
     return f"{slot_id} is at version {slot.version}; a running service knows it at once."
 
 
+async def generation_of(config: Config, slot_id: str) -> int:
+    """The slot's signing_generation. Raises Refusal(SLOT_NOT_FOUND), and DatabaseUnavailable when nobody answers."""
+    async with _database(config) as db:
+        generation: int = (await read_slot(db, slot_id))["signing_generation"]
+        return generation
+
+
 async def add_slot_template(config: Config, path: Path, slot_id: str, role: str, position: int | None) -> str:
     """Keep the picture at `path` and bind it to the slot; also says what keeps the slot from working then."""
     async with _database(config) as db:
@@ -52,9 +59,20 @@ async def add_slot_template(config: Config, path: Path, slot_id: str, role: str,
             raise ConfigError(f"{path.name}: {error.detail}") from None
         await bind(db, slot_id, template_id, role, position)
         row = await db.fetchrow(SELECT + " AND id = $1", slot_id)
+    return _said(config, row, f"template {template_id} travels with every photo of {slot_id} now, as {role}.")
+
+
+async def remove_slot_template(config: Config, slot_id: str, position: int) -> str:
+    """Unbind what is at `position`; also says what keeps the slot from working then."""
+    async with _database(config) as db:
+        template_id = await unbind(db, slot_id, position)
+        row = await db.fetchrow(SELECT + " AND id = $1", slot_id)
+    return _said(config, row, f"template {template_id} travels with {slot_id} no more.")
+
+
+def _said(config: Config, row: Mapping[str, Any] | None, said: str) -> str:
     problems = _check(config)(slot_of(row, t_sync=config.t_sync, t_late=config.t_late)) if row else []
-    said = f"template {template_id} travels with every photo of {slot_id} now, as {role}."
-    return "\n".join([said, *(f"Still wrong in {slot_id}: {problem}" for problem in problems)])
+    return "\n".join([said, *(f"Still wrong in {row['id']}: {problem}" for problem in problems if row)])
 
 
 def _database(config: Config) -> AbstractAsyncContextManager[Db]:

@@ -11,8 +11,9 @@ SELECT id, version, provider, operation, settings, secret_hash, is_active, size_
        permits, mailbox, allow_png, jpeg_quality, longest_side, send_quality, fallbacks, hedge, keep_spares, on_timeout,
        t_late_seconds, last_resort, last_resort_settings, dedupe_seconds, budget_day_microusd, at_budget, output,
        output_width, output_height, rate_per_minute, rate_burst, auth, signing_generation,
-       (SELECT coalesce(jsonb_agg(jsonb_build_object('id', media.id, 'role', bound.role, 'mime', media.mime,
-                                                     'path', media.path) ORDER BY bound.position), '[]'::jsonb)
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('id', media.id, 'role', bound.role, 'position', bound.position,
+                                                     'mime', media.mime, 'path', media.path)
+                                  ORDER BY bound.position), '[]'::jsonb)
         FROM slot_template AS bound JOIN template_media AS media ON media.id = bound.template_id
         WHERE bound.slot_id = slot.id) AS templates
 FROM slot WHERE archived_at IS NULL
@@ -33,7 +34,9 @@ def slot_of(row: Mapping[str, Any], *, t_sync: float, t_late: float) -> Slot:
     values["fallbacks"] = tuple(_plan(plan) for plan in (fallbacks if isinstance(fallbacks, list) else [fallbacks]))
     values["settings"] = _object(values["settings"])
     values["last_resort_settings"] = _object(values["last_resort_settings"])
-    values["templates"] = tuple(Template(**(each | {"id": UUID(each["id"])})) for each in values["templates"])
+    values["templates"] = tuple(
+        Template(UUID(each["id"]), each["role"], each["mime"], each["path"]) for each in values["templates"]
+    )
     return Slot(**values)
 
 

@@ -46,6 +46,7 @@ _BIND: Final = """
 INSERT INTO slot_template (slot_id, position, role, template_id) VALUES ($1, $2, $3, $4)
 ON CONFLICT (slot_id, position) DO UPDATE SET role = EXCLUDED.role, template_id = EXCLUDED.template_id
 """
+_UNBIND: Final = "DELETE FROM slot_template WHERE slot_id = $1 AND position = $2 RETURNING template_id"
 _BUMP: Final = "UPDATE slot SET version = version + 1, updated_at = now() WHERE id = $1"
 
 _readers = trio.CapacityLimiter(4)
@@ -101,6 +102,23 @@ async def bind(db: Db, slot_id: str, template_id: UUID, role: str, position: int
             raise SlotInvalid(slot_id, problems)
         await transaction.execute(_BIND, slot_id, place, role, template_id)
         await transaction.execute(_BUMP, slot_id)
+
+
+async def unbind(db: Db, slot_id: str, position: int) -> UUID:
+    """Take the template at `position` from the slot; its id. File and row stay: jobs that run still need them.
+
+    Raises Refusal(SLOT_NOT_FOUND), SlotInvalid when nothing is there, and DatabaseUnavailable.
+    """
+    async with db.transaction() as transaction:
+        if await transaction.fetchrow(_HOLD, slot_id) is None:
+            raise Refusal(Reason.SLOT_NOT_FOUND, f"there is no slot {slot_id[:40]!r}")
+        # What is out of range is not asked for: the column could not even be compared with it.
+        found = await transaction.fetchrow(_UNBIND, slot_id, position) if 0 <= position < MOST else None
+        if found is None:
+            raise SlotInvalid(slot_id, [Problem("position", f"there is no template at {position}")])
+        await transaction.execute(_BUMP, slot_id)
+        unbound: UUID = found["template_id"]
+        return unbound
 
 
 class TemplateShelf:

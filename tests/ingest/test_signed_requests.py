@@ -278,7 +278,7 @@ async def test_the_example_client_signs_with_the_key_that_the_command_shows(
 ) -> None:
     folder = tmp_path_factory.mktemp("client")
     monkeypatch.setenv("SECRETS_DIR", str(folder / "secrets"))
-    assert photochanger(["signing-key", "slot-001"]) == 0
+    assert photochanger(["signing-key", "slot-001", "--generation", "1"]) == 0
     booths.secret = house_secret(folder / "secrets")
     booths.now = time.time()
     done = await shoot(booths, folder, *options, key=capsys.readouterr().out)

@@ -48,6 +48,31 @@ async def test_the_original_is_the_file_as_it_came(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("data", "allow_png", "mime"),
+    [
+        (pictures.png(), False, "image/jpeg"),
+        (pictures.png(), True, "image/png"),
+        (pictures.webp(), True, "image/jpeg"),
+    ],
+    ids=["png", "an allowed png", "webp"],
+)
+async def test_an_original_that_a_printer_may_not_read_is_made_jpeg(
+    tmp_path: Path, data: bytes, allow_png: bool, mime: str
+) -> None:
+    scene = Scene(tmp_path, data, last_resort="original", allow_png=allow_png)
+    await scene.stand_in.make()
+    reply = scene.stand_in.reply
+    assert reply is not None
+    assert (reply.kind, reply.stand_in, reply.mime) == (ReplyKind.ORIGINAL, True, mime)
+    found = probe(reply.path)
+    assert (found.mime, found.width, found.height) == (mime, 300, 200)
+    assert reply.size == reply.path.stat().st_size
+    assert (reply.path.read_bytes() == data) == (mime == "image/png")
+    assert found.is_baseline_srgb == (mime == "image/jpeg")
+    assert reply.path.parent == scene.upload.folder, "it goes with the job"
+
+
+@pytest.mark.parametrize(
     ("output", "size"),
     [
         ({}, (300, 200)),

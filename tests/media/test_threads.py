@@ -57,6 +57,7 @@ async def test_equal_priorities_keep_their_order_and_higher_ones_go_first() -> N
         Priority.NORMALISE,
         Priority.VERIFY,
         Priority.PREVIEW,
+        Priority.LATE,
         Priority.LAST_RESORT,
         Priority.VERIFY,
         Priority.NORMALISE,
@@ -71,6 +72,7 @@ async def test_equal_priorities_keep_their_order_and_higher_ones_go_first() -> N
             Priority.VERIFY: 2,
             Priority.LAST_RESORT: 1,
             Priority.NORMALISE: 2,
+            Priority.LATE: 1,
             Priority.PREVIEW: 2,
         }
         work.go.set()

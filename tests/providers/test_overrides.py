@@ -8,10 +8,11 @@ import trio
 import trio.testing
 
 import photochanger.providers
-from photochanger.cli import PROVIDERS, main
+from photochanger.cli import main
 from photochanger.db.facade import Db
 from photochanger.db.target import Target
 from photochanger.domain.breaker import Breaker, Signal
+from photochanger.providers.drivers import PROVIDERS
 from photochanger.providers.overrides import Overrides, write_override
 from tests.lab.waiting import until
 
@@ -139,4 +140,4 @@ def test_without_a_running_service_the_command_says_so_in_a_line(
 
 def test_the_command_knows_every_provider() -> None:
     folder = Path(photochanger.providers.__file__).parent
-    assert {path.parent.name for path in folder.glob("*/driver.py")} <= set(PROVIDERS)
+    assert {path.parent.name for path in folder.glob("*/driver.py")} == set(PROVIDERS)

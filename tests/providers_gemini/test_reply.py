@@ -51,8 +51,6 @@ def test_the_last_picture_that_is_no_thought_wins(tmp_path: Path) -> None:
         {"inlineData": {}},
         {"inlineData": {"mimeType": "image/png", "data": None}},
         {"inlineData": {"mimeType": "image/png", "data": {}}},
-        blob(b"sound", "audio/wav"),
-        blob(b"unknown", None),
         blob(b"a thought", thought=True),
         {"functionCall": {"name": "draw"}},
     ],
@@ -60,6 +58,13 @@ def test_the_last_picture_that_is_no_thought_wins(tmp_path: Path) -> None:
 def test_parts_that_are_no_picture(tmp_path: Path, part: Any) -> None:
     assert judge(reply(part), tmp_path / "out").verdict is Verdict.NO_IMAGE
     assert judge(reply(blob(b"picture"), part), tmp_path / "out").verdict is Verdict.PICTURE
+
+
+@pytest.mark.parametrize("mime", ["audio/wav", "", None])
+def test_a_picture_under_a_wrong_name_is_taken_and_judged_by_its_bytes_later(tmp_path: Path, mime: str | None) -> None:
+    """It is paid for, whatever it is called."""
+    assert judge(reply(blob(b"picture", mime)), tmp_path / "out").verdict is Verdict.PICTURE
+    assert (tmp_path / "out").read_bytes() == b"picture"
 
 
 def test_drafts_in_a_refusal_are_not_delivered(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ async def test_a_larger_photo_is_made_smaller(driver: LocalDriver, tmp_path: Pat
 @pytest.mark.parametrize(
     ("settings", "word"),
     [
-        ({"look": "noir"}, r"\$\.look"),
+        ({"look": "noir"}, "^look: must be one of mono, "),
         ({"look": 3}, r"\$\.look"),
         ({"strength": 1.1}, r"\$\.strength"),
         ({"strength": "much"}, r"\$\.strength"),

@@ -109,10 +109,24 @@ async def test_what_is_shown_can_be_edited_and_given_back(rows: Db) -> None:
 
 
 async def test_what_cannot_be_changed_here(rows: Db) -> None:
-    for field, value in (("id", "slot-002"), ("has_password", False), ("signing_generation", 9), ("templates", [1])):
+    for field, value in (("id", "slot-002"), ("has_password", False), ("templates", [1])):
         assert await refused(rows, {field: value}) == [f"{field}: cannot be changed here"]
     for field in ("secret_hash", "archived_at", "colour", "t_sync_seconds", "", "permits = 9, version", "x" * 5000):
         assert await refused(rows, {field: "x"}) == [f"{field[:60]}: there is no such field"]
+
+
+async def test_the_signing_generation_may_only_rise(rows: Db) -> None:
+    version = (await read_slot(rows, "slot-001"))["version"]
+    slot = await change(rows, {"signing_generation": 3})
+    assert (slot.signing_generation, slot.version) == (3, version + 1)
+    assert (await change(rows, {"signing_generation": 3})).version == version + 1
+    for older in (2, 0, -1):
+        assert await refused(rows, {"signing_generation": older}) == [
+            "signing_generation: may only rise, it is 3 now: a key that was replaced stays worthless"
+        ]
+    assert await refused(rows, {"signing_generation": 2**31}) == [
+        "signing_generation: must be from 1 to 2000000000, not 2147483648"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -139,7 +153,10 @@ async def test_what_cannot_be_changed_here(rows: Db) -> None:
         ({"fallbacks": [{"provider": "local"}]}, "fallbacks[0].operation: is missing"),
         ({"fallbacks": [LOCAL | {"x": 1}]}, "fallbacks[0].x: there is no such field"),
         ({"fallbacks": [LOCAL, LOCAL]}, "fallbacks[1]: this plan is there already: asking the same again helps nobody"),
-        ({"output_width": 900}, "output_height: give both sides, or neither for the shape of the photo that was sent"),
+        (
+            {"output": "fit", "output_width": 900},
+            "output_height: give both sides, or neither for the shape of the photo that was sent",
+        ),
     ],
 )
 async def test_a_wrong_field_is_told_and_nothing_is_changed(rows: Db, document: Any, problem: str) -> None:

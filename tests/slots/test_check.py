@@ -71,7 +71,7 @@ def test_an_unknown_provider_is_told_where_it_stands() -> None:
         ),
         (Plan("gemini", "edit", {"prompt": 7}), "settings.prompt: must be text, not a whole number"),
         (Plan("gemini", "draw", {"prompt": "x"}), "operation: gemini has no operation 'draw' (edit)"),
-        (Plan("local", "look", {"look": "purple"}), "settings.look: invalid enum value 'purple'"),
+        (Plan("local", "look", {"look": "purple"}), "settings.look: must be one of mono, sepia, vivid, "),
         (Plan("local", "look", {"strength": "much"}), "settings.strength: must be a number, not text"),
         (Plan("local", "look", {"size": 1}), "settings.size: there is no such field"),
         (Plan("turbotext", "generate_image2image"), "settings.content: generate_image2image needs a prompt"),
@@ -189,13 +189,15 @@ def test_the_local_last_resort() -> None:
         ("size_limit_bytes", 1, 2_000_000_000),
         ("rate_per_minute", 1, 100_000),
         ("rate_burst", 1, 100_000),
+        ("signing_generation", 1, 2_000_000_000),
     ],
 )
 def test_numbers_have_bounds(field: str, low: Any, high: Any) -> None:
+    base = slot(rate_per_minute=60)
     for good in (low, high):
-        assert problems(replace(slot(), **{field: good})) == []
+        assert problems(replace(base, **{field: good})) == []
     for bad in (low - 1, high + 1):
-        (found,) = problems(replace(slot(), **{field: bad}))
+        (found,) = problems(replace(base, **{field: bad}))
         assert found == f"{field}: must be from {low:.15g} to {high:.15g}, not {bad:.15g}"
 
 
@@ -215,9 +217,29 @@ def test_the_size_of_the_output() -> None:
     ]
 
 
+def test_settings_that_do_nothing_are_told() -> None:
+    assert problems(slot(at_budget="last_resort")) == [
+        "at_budget: last_resort does nothing while the field last_resort is error: give it a picture"
+    ]
+    assert problems(slot(at_budget="last_resort", last_resort="original")) == []
+    idle = "does nothing while output is as_is: make that fit or crop, or both sides null"
+    assert problems(slot(output_width=900, output_height=600)) == [f"output_width: {idle}"]
+    assert problems(slot(output_width=900)) == [f"output_width: {idle}"]
+    assert problems(slot(output_height=600)) == [f"output_height: {idle}"]
+    assert problems(slot(rate_burst=3)) == ["rate_burst: does nothing without rate_per_minute"]
+    assert problems(slot(rate_burst=3, rate_per_minute=6)) == []
+
+
 def test_all_faults_are_told_at_once() -> None:
     found = problems(
-        slot(Plan("nobody", "x"), first=Plan("gemini", "edit", {}), permits=0, output_width=3, output_height=900)
+        slot(
+            Plan("nobody", "x"),
+            first=Plan("gemini", "edit", {}),
+            permits=0,
+            output="fit",
+            output_width=3,
+            output_height=900,
+        )
     )
     assert [text.split(":")[0] for text in found] == [
         "settings.prompt",

@@ -14,6 +14,8 @@ from photochanger.db.embedded import EmbeddedPostgres
 from photochanger.db.migrate import upgrade_in_thread
 from photochanger.db.target import Target
 from photochanger.media.probe import probe
+from photochanger.slots.house_key import house_secret
+from photochanger.slots.signing import derived_key, shown
 from photochanger.slots.templates import LONGEST_SIDE
 from tests.lab import pictures
 from tests.lab.process import ROOT, environment
@@ -102,6 +104,31 @@ def test_what_is_not_there_is_told_in_one_line(run: Run, tmp_path: Path, empty_p
     assert not (tmp_path / "postgres").exists()
 
 
+def test_a_signing_key_is_that_of_the_slots_generation(run: Run, tmp_path: Path) -> None:
+    def key(*arguments: str) -> str:
+        done = run("signing-key", *arguments)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    first = key("slot-001")
+    assert run("slot", "slot-001", "--set", document(tmp_path, {"signing_generation": 2})).returncode == 0
+    second = key("slot-001")
+    assert (key("slot-001", "--generation", "1"), key("slot-001", "--generation", "2")) == (first, second)
+    secret = house_secret(tmp_path / "secrets")
+    assert [first.strip(), second.strip()] == [shown(derived_key(secret, "slot-001", n)) for n in (1, 2)]
+
+    unknown = run("signing-key", "slot-999")
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert unknown.stderr == "photochanger: there is no slot 'slot-999'\n"
+
+    for settings in ({}, {"DATABASE_URL": "postgresql://u:secret@127.0.0.1:1/x"}):
+        alone = photochanger(tmp_path, "signing-key", "slot-001", **settings)
+        assert (alone.returncode, alone.stdout) == (0, first)
+        assert "this is the key of generation 1" in alone.stderr
+        assert "secret" not in alone.stderr
+        assert photochanger(tmp_path, "signing-key", "slot-001", "--generation", "2", **settings).stderr == ""
+
+
 def test_a_template_is_kept_and_bound(run: Run, tmp_path: Path) -> None:
     picture = tmp_path / "style.jpg"
     picture.write_bytes(pictures.photo(4608, 1536))
@@ -110,10 +137,26 @@ def test_a_template_is_kept_and_bound(run: Run, tmp_path: Path) -> None:
     first = done.stdout.splitlines()[0]
     template_id = first.split()[1]
     assert first == f"template {template_id} travels with every photo of slot-001 now, as style."
-    assert json.loads(run("slot", "slot-001").stdout)["templates"] == [{"id": template_id, "role": "style"}]
+    assert json.loads(run("slot", "slot-001").stdout)["templates"] == [
+        {"id": template_id, "role": "style", "position": 0}
+    ]
     kept = [path for path in (tmp_path / "media").rglob("*") if path.is_file()]
     assert kept == [tmp_path / "media" / "templates" / f"{template_id}.jpg"]
     assert probe(kept[0]).width == LONGEST_SIDE
+
+    version = json.loads(run("slot", "slot-001").stdout)["version"]
+    remove = ("template", "remove", "--slot", "slot-001", "--position")
+    done = run(*remove, "0")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[0] == f"template {template_id} travels with slot-001 no more."
+    shown_now = json.loads(run("slot", "slot-001").stdout)
+    assert (shown_now["templates"], shown_now["version"]) == ([], version + 1)
+    assert kept[0].is_file()
+    for nothing in ("0", "-1", "99999999999"):
+        done = run(*remove[:-1], f"--position={nothing}")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert f"position: there is no template at {nothing}" in done.stderr
+    assert json.loads(run("slot", "slot-001").stdout) == shown_now
 
 
 def test_a_template_that_is_no_picture(run: Run, tmp_path: Path) -> None:

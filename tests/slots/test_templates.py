@@ -17,7 +17,7 @@ from photochanger.media.filesystem import FilesystemStore
 from photochanger.media.probe import probe
 from photochanger.media.threads import PictureThreads
 from photochanger.slots.snapshot import SlotBook
-from photochanger.slots.templates import LONGEST_SIDE, MOST, TemplateShelf, add_template, bind
+from photochanger.slots.templates import LONGEST_SIDE, MOST, TemplateShelf, add_template, bind, unbind
 from tests.lab import pictures
 from tests.media.reading import decoded, difference, sent
 from tests.media.test_probe import BAD
@@ -180,6 +180,25 @@ async def test_templates_travel_in_their_order_and_make_a_new_version(
     assert [image.role for image in loaded] == ["reference", "body"]
     assert difference(decoded(sent(loaded[0].photo)), decoded(pictures.photo(64, 48, seed=3))) == 0
     assert await TemplateShelf(media).load(await slot_now(db, "slot-003")) == ()
+
+
+async def test_what_is_unbound_stays_kept(db: Db, media: FilesystemStore, tmp_path: Path) -> None:
+    first, second = [await add(db, media, tmp_path, pictures.photo(64, 48, seed=seed)) for seed in (1, 2)]
+    for template_id in (first, second):
+        await bind(db, "slot-001", template_id, "style")
+    await bind(db, "slot-002", first, "style")
+    before, kept = await slot_now(db), files(media)
+    assert await unbind(db, "slot-001", 0) == first
+    slot = await slot_now(db)
+    assert ([template.id for template in slot.templates], slot.version) == ([second], before.version + 1)
+    assert [template.id for template in (await slot_now(db, "slot-002")).templates] == [first]
+    assert files(media) == kept
+    assert await db.fetchval("SELECT count(*) FROM template_media") == 2
+    with pytest.raises(SlotInvalid, match="position: there is no template at 0"):
+        await unbind(db, "slot-001", 0)
+    with pytest.raises(Refusal):
+        await unbind(db, "slot-999", 0)
+    assert await slot_now(db) == slot
 
 
 async def test_what_cannot_be_bound(db: Db, media: FilesystemStore, tmp_path: Path) -> None:

@@ -21,6 +21,9 @@ class LocalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def parse(settings: Mapping[str, Any]) -> LocalSettings:
     """Raises ConfigError; msgspec's message names the field by its path, `$.strength`."""
+    look = settings.get("look")
+    if isinstance(look, str) and look not in LOOK_NAMES:
+        raise ConfigError(f"look: must be one of {', '.join(LOOK_NAMES)}, not {look[:40]!r}")
     try:
         return msgspec.convert(dict(settings), LocalSettings)
     except msgspec.ValidationError as error:
