@@ -114,7 +114,8 @@ class Ingest:
                 return twin
             if twin is not None:
                 self.workshop.metrics.joined()
-                return twin, twin.join(window)
+                is_ours = False
+                return twin, twin.join(window, job_id)
             photo = self._submit(Job(self.workshop, job_id, slot, upload, window, idempotency_key=key), key)
             is_ours = False
             return photo
@@ -141,7 +142,7 @@ class Ingest:
             return None
         if await trio.Path(twin.reply.path).is_file():
             return twin
-        self.twins.forget(slot, upload.sha256, key)
+        self.twins.forget(twin, slot, upload.sha256, key)
         return None
 
     async def _forget(self, slot_id: str, job_id: UUID) -> None:

@@ -127,10 +127,14 @@ class Attempt:
             queued=self.request is not None and not self.request.decided.is_set(),
         )
 
-    def stop(self, why: str, verdict: Verdict = Verdict.CANCELLED) -> None:
-        """Give it up; `why` is kept with its row. Synchronous; what was said first stays."""
+    def stop(self, why: str, verdict: Verdict = Verdict.CANCELLED, *, unless_answered: bool = False) -> None:
+        """Give it up; `why` is kept with its row. Synchronous; what was said first stays.
+
+        `unless_answered`: a picture that has come is still looked at, until `stop` is called without it.
+        """
         self._stopped = self._stopped or AttemptOutcome(verdict, message=why)
-        self._scope.cancel()
+        if self._answered_at is None or not unless_answered:
+            self._scope.cancel()
 
     def chosen(self) -> None:
         """Its picture is the answer, even if it was given up while it was looked at: the row tells of no end then."""
@@ -213,6 +217,8 @@ class Attempt:
             raise Refusal(Reason.BUDGET_EXHAUSTED)
         self.row = replace(self._planned, begun_at=utc_now())
         await self._book()
+        # The journal's disk write is not cut off: who was given up meanwhile has asked for nothing and owes nothing.
+        await trio.lowlevel.checkpoint_if_cancelled()
         self.begun = trio.current_time()
         self._on_change()
 

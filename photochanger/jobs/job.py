@@ -6,7 +6,8 @@ answers the cell and ends all attempts.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from math import ceil
@@ -87,6 +88,7 @@ class Job:
         self._workshop = workshop
         self._photo = Photo(workshop, upload, slot)
         self._kept: StoredFile | None = None
+        self._repeats: list[UUID] = []  # temp folders of those who joined, for tidy
         self._place: Request | None = None
         self._scope = trio.CancelScope(deadline=window.settle_by)
         fit = fit_of(slot.output, slot.output_width, slot.output_height, upload.probe.width, upload.probe.height)
@@ -118,12 +120,18 @@ class Job:
         )
         self._saved: tuple[AttemptRow, ...] = ()
         self._winner: Attempt | None = None
+        self._settlement: Settlement | None = None  # that could not be written
         self._went_on = False  # although nobody waited any more
 
     @property
     def id(self) -> UUID:
         """The job's id, in links and rows."""
         return self._row.id
+
+    @property
+    def may_be_joined(self) -> bool:
+        """There is an answer or may be one; not at the very moment at which the work is given up."""
+        return self.joinable and (self._winner is not None or not self._scope.cancel_called)
 
     @property
     def likely_end(self) -> float:
@@ -149,11 +157,15 @@ class Job:
         """Today's caps leave a plan of those that can work."""
         return is_affordable(self._pursuit.ways, self.slot, self._workshop.ledger)
 
-    def join(self, window: Window) -> Waiter:
+    def join(self, window: Window, folder: UUID | None = None) -> Waiter:
         """One more waits for this job's answer, until the end of its own window. Synchronous.
+
+        Its temp folder goes with the job's own: a slow disk keeps nobody waiting.
 
         Work that nobody waited for is live again, and goes on for as long as this one's window asks.
         """
+        if folder is not None:
+            self._repeats.append(folder)
         ahead = timedelta(seconds=window.settle_by - trio.current_time())
         settle_by = max(self._row.settle_by, utc_now() + ahead)
         self._row = replace(self._row, joined=self._row.joined + 1, settle_by=settle_by)
@@ -174,7 +186,7 @@ class Job:
                 await self._work_and_settle(place, calls)
         finally:
             place.withdraw()
-            if self._rows() != self._saved:
+            if self._rows() != self._saved or self._settlement is not None:
                 with trio.CancelScope(deadline=trio.current_time() + SETTLE_BOUND, shield=True):
                     await self._save_what_came_after()
 
@@ -182,8 +194,8 @@ class Job:
         """Give the work up: it settles as `timeout`, possibly billed, and answers at once."""
         self.joinable = self.joinable and self.cell.resolved is not None
         self._scope.cancel()
-        if self.cell.resolved is not None:
-            self._pursuit.stop(NOT_NEEDED)  # spares
+        if self._winner is not None:
+            self._pursuit.stop(NOT_NEEDED)  # spares, also while the job is being settled
 
     async def tidy(self) -> None:
         """After the reply: the preview, which nobody waits for, and the end of the temp folder.
@@ -194,7 +206,8 @@ class Job:
             await self._write_preview()
             await self.cell.wait_until_all_left()
         finally:
-            await self._workshop.media.remove_temp(self.slot.id, str(self.id))
+            for each in (self.id, *self._repeats):
+                await self._workshop.media.remove_temp(self.slot.id, str(each))
 
     async def _write_preview(self) -> None:
         activity = self._workshop.activity
@@ -214,6 +227,12 @@ class Job:
         try:
             with self._scope:
                 settlement = await self._work(place, calls)
+                if settlement.picture is None:
+                    # There is time: who gets no picture waits for the last resort as long as his window allows.
+                    self.joinable = False
+                    self._pursuit.stop(NOBODY_WAITS, unless_answered=True)
+                    if not self._is_refused(settlement.reason):
+                        await self._stand_in.wait_for()
         except Refusal as refusal:
             settlement = Settlement(JobStatus.FAILED, refusal.reason)
         except StorageUnavailable:
@@ -237,10 +256,12 @@ class Job:
             calls.start_soon(self._prepare_last_resort)
         if not place.granted:
             await self._workshop.store.save(Change(self._row))
-            await self._queue(place)
+            with self._looking_round(calls):
+                await place.decided.wait()
         async with place:
             self._row = replace(self._row, status=JobStatus.PROCESSING, started_at=utc_now())
-            await self._photo.prepare()
+            with self._looking_round(calls):
+                await self._photo.prepare()
             end = await self._pursuit.run(calls, self._scope)
         if isinstance(end, Attempt):
             return self._won(end)
@@ -261,12 +282,24 @@ class Job:
         found = next((attempt for attempt in self._pursuit.attempts if attempt.verified is not None), None)
         return None if found is None else self._won(found)
 
-    async def _queue(self, place: Request) -> None:
-        """Wait for the place; those whose time is over meanwhile get the last resort."""
-        while not place.decided.is_set():
-            with trio.move_on_after(LOOK_ROUND):
-                await place.decided.wait()
-            self._stand_in.give_to_those_due()
+    @contextmanager
+    def _looking_round(self, calls: trio.Nursery) -> Iterator[None]:
+        """Inside, those whose time is over get the last resort: nothing else looks before the pursuit has begun."""
+        if self.slot.last_resort == "error":
+            yield
+            return
+        scope = trio.CancelScope()
+        calls.start_soon(self._look_round, scope)
+        try:
+            yield
+        finally:
+            scope.cancel()
+
+    async def _look_round(self, scope: trio.CancelScope) -> None:
+        with scope:
+            while True:
+                self._stand_in.give_to_those_due()
+                await trio.sleep(LOOK_ROUND)
 
     async def _prepare_last_resort(self) -> None:
         await self._stand_in.make()
@@ -275,7 +308,7 @@ class Job:
     def _nobody_waits(self) -> None:
         """The last one who waited has gone, or has got a last resort. Synchronous."""
         self.awaited = False
-        if self.cell.settling:
+        if self.cell.settling or not self.joinable:
             return
         if self.slot.on_timeout == "drop" or not self._pursuit.may_succeed:
             self.joinable = False
@@ -295,13 +328,13 @@ class Job:
             self._end_the_others()
             return
         self.joinable = False
-        if trio.current_time() >= self._scope.deadline:
-            self._pursuit.stop(TIME_IS_OVER, Verdict.TIMEOUT)
-        else:
-            self._pursuit.stop(NOBODY_WAITS)
+        is_over = trio.current_time() >= self._scope.deadline
+        why, verdict = (TIME_IS_OVER, Verdict.TIMEOUT) if is_over else (NOBODY_WAITS, Verdict.CANCELLED)
+        self._pursuit.stop(why, verdict, unless_answered=self.slot.on_timeout != "drop")
         with trio.move_on_after(STOP_BOUND):
             await self._pursuit.wait_until_stopped()
             await self._stand_in.wait_for()
+        self._pursuit.stop(why, verdict)
 
     def _end_the_others(self) -> None:
         """Losers are cancelled; where the slot says so, one that is paid for finishes as a spare."""
@@ -321,8 +354,8 @@ class Job:
 
     async def _finish(self, settlement: Settlement) -> None:
         error = ErrorReply(settlement.reason or Reason.INTERNAL_ERROR, self._retry_after(settlement.reason))
-        refused = settlement.reason is Reason.BUDGET_EXHAUSTED and self.slot.at_budget == "refuse"
-        settlement = replace(settlement, without=(None if refused else self._stand_in.reply) or error)
+        stand_in = None if self._is_refused(settlement.reason) else self._stand_in.reply
+        settlement = replace(settlement, without=stand_in or error)
         made = sum(attempt.row is not None and not attempt.row.hedged for attempt in self._pursuit.attempts)
         self._row = replace(self._row, retries=max(made - 1, 0))
         if self._went_on and not self.awaited:
@@ -341,6 +374,7 @@ class Job:
                     return
                 except StorageUnavailable:
                     log.exception("job %s: neither PostgreSQL nor the disk took its rows", self.id)
+                    self._settlement = settlement
                     return
                 except Exception:
                     # Not left at that: a job that is not settled stays open until the next start.
@@ -354,6 +388,10 @@ class Job:
             self._stand_in.not_needed()
             self.on_settled(picture)
 
+    def _is_refused(self, reason: Reason | None) -> bool:
+        """Not even a last resort: that is what the slot wants once its money is spent."""
+        return reason is Reason.BUDGET_EXHAUSTED and self.slot.at_budget == "refuse"
+
     def _retry_after(self, reason: Reason | None) -> int | None:
         """When another try can make sense, where that is known: whole seconds."""
         if reason is Reason.BUDGET_EXHAUSTED:
@@ -365,8 +403,19 @@ class Job:
             return ceil(min((wait for wait in waits if wait is not None), default=0.0)) or None
         return None
 
+    async def _settle_again(self, settlement: Settlement) -> None:
+        """The rows once more, now that the other calls are over: the trouble may have passed."""
+        try:
+            self._row, self._kept = await settle(
+                self._workshop, self._row, self.cell, self._rows(), settlement, again=True
+            )
+        except StorageUnavailable:
+            log.error("job %s stays open until the next start", self.id)
+
     async def _save_what_came_after(self) -> None:
         """Attempts that ended after the job was settled: losers, and spares with their pictures."""
+        if self._settlement is not None:
+            await self._settle_again(self._settlement)
         rows = self._rows()
         row = replace(self._row, cost_microusd=sum(attempt.cost_microusd for attempt in rows))
         try:

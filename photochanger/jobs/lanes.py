@@ -115,7 +115,11 @@ class Lanes:
         for slot in slots:
             lane = self._lanes.get(slot.id)
             if lane is None:
-                await self.supervisor.add(self._open(slot))
+                try:
+                    await self.supervisor.add(self._open(slot))
+                except BaseException:
+                    del self._lanes[slot.id]  # nobody would hand out its places
+                    raise
             else:
                 lane.permits.resize(slot.permits, 0)
                 lane.admission.capacity = slot.mailbox

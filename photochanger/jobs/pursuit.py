@@ -109,11 +109,11 @@ class Pursuit:
                     with trio.move_on_at(until):
                         await self._news.wait()
 
-    def stop(self, why: str, verdict: Verdict = Verdict.CANCELLED) -> None:
+    def stop(self, why: str, verdict: Verdict = Verdict.CANCELLED, *, unless_answered: bool = False) -> None:
         """Give up all attempts that are not over yet. Synchronous."""
         for attempt in self.attempts:
             if attempt.ended is None:
-                attempt.stop(why, verdict)
+                attempt.stop(why, verdict, unless_answered=unless_answered)
 
     async def wait_until_stopped(self) -> None:
         """Return when no attempt is left. The caller has stopped them and bounds the wait."""

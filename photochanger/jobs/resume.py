@@ -27,6 +27,10 @@ WHERE id = $1 AND outcome IS NULL
 """
 
 
+MOST_AT_ONCE: Final = 32
+"""Works that wait for a late permit together: fewer than an admission has room for."""
+
+
 class Resumption:
     """A child of the tree that ends when all is done. `left` is what recovery found; the slots are as they are now."""
 
@@ -39,12 +43,14 @@ class Resumption:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Follow all of them at once. Raises DatabaseUnavailable when an end could not be written; try again then."""
         task_status.started()
+        at_once = trio.CapacityLimiter(MOST_AT_ONCE)
         async with trio.open_nursery() as nursery:
             for each in self.left:
-                nursery.start_soon(self._follow, each)
+                nursery.start_soon(self._follow, each, at_once)
 
-    async def _follow(self, it: Unfinished) -> None:
-        outcome = await self._outcome(it)
+    async def _follow(self, it: Unfinished, at_once: trio.CapacityLimiter) -> None:
+        async with at_once:
+            outcome = await self._outcome(it)
         await self._end(it, outcome)
         log.info("job %s was taken up after a crash: %s", it.job_id, outcome.verdict)
         if not any(each.job_id == it.job_id and each is not it for each in self.left):  # the last one of its job
@@ -73,6 +79,9 @@ class Resumption:
             raise  # what came is not lost: it is asked for again when the rows can be written
         except PhotoChangerError as error:
             log.error("job %s could not be taken up after a crash: %s", it.job_id, error)
+            return lost
+        except Exception:  # one driver's bug must not end the others' work
+            log.exception("job %s could not be taken up after a crash", it.job_id)
             return lost
         return outcome or lost
 

@@ -18,6 +18,9 @@ from photochanger.media.verify import Verified
 
 log = logging.getLogger(__name__)
 
+ROWS_BOUND = 5.0
+"""Seconds that writing the rows may take, however long the picture took: PostgreSQL's patience and a journal entry."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
@@ -58,7 +61,8 @@ async def settle(
         except StorageUnavailable:
             # The disk is full, but the picture was paid for and the booth waits: it gets it from memory.
             log.exception("the picture of job %s cannot be stored", row.id)
-            reply = await _unstored_reply(settlement)
+            with trio.CancelScope(deadline=trio.current_time() + ROWS_BOUND, shield=True):
+                reply = await _unstored_reply(settlement)
             settlement = Settlement(JobStatus.FAILED, Reason.STORAGE_UNAVAILABLE)
     now = utc_now()
     row = replace(
@@ -70,14 +74,16 @@ async def settle(
     )
     promised = cell.outlook(reply)
     try:
-        with workshop.metrics.stage("rows"):
+        # A slow disk may have used up the caller's bound: the rows have one of their own, or they would stay open.
+        with workshop.metrics.stage("rows"), trio.CancelScope(deadline=trio.current_time() + ROWS_BOUND, shield=True):
             await workshop.store.save(_change(_replied(row, promised), attempts, settlement, stored, workshop))
     finally:
         got = cell.outlook(reply)
         cell.resolve(reply)
     if got is not promised:
         # The booth left, or was told 504, while the rows were being written.
-        await workshop.store.save(Change(_replied(row, got)))
+        with trio.CancelScope(deadline=trio.current_time() + ROWS_BOUND, shield=True):
+            await workshop.store.save(Change(_replied(row, got)))
     return _replied(row, got), stored
 
 

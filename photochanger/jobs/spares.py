@@ -1,22 +1,31 @@
 """Second pictures that were paid for: kept beside the result where the slot says so."""
 
+import logging
 from collections.abc import Iterable
 from uuid import uuid5
 
 from photochanger.domain.records import JobRow, MediaRow
+from photochanger.errors import StorageUnavailable
 from photochanger.jobs.attempt import Attempt
 from photochanger.jobs.workshop import Workshop, utc_now
 
+log = logging.getLogger(__name__)
+
 
 async def keep_spares(workshop: Workshop, row: JobRow, attempts: Iterable[Attempt]) -> tuple[MediaRow, ...]:
-    """Keep the pictures of these attempts, which did not win; their rows. Raises StorageUnavailable."""
+    """Keep the pictures of these attempts, which did not win, as far as the disk takes them; their rows."""
     kept = []
     for attempt in attempts:
         if attempt.verified is None:
             continue
         number = attempt.errand.number
         name = f"{row.id}-spare-{number}"
-        stored = await workshop.media.keep_result(attempt.verified.path, name, attempt.verified.mime)
+        try:
+            stored = await workshop.media.keep_result(attempt.verified.path, name, attempt.verified.mime)
+        except StorageUnavailable:
+            # Its row must still tell what it cost.
+            log.exception("a spare of job %s cannot be kept", row.id)
+            continue
         now = utc_now()
         kept.append(
             MediaRow(

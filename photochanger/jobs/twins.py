@@ -71,7 +71,7 @@ class _Known:
     @property
     def twin(self) -> "Job | Done | None":
         """What a repeat gets; None when the job came to nothing, or will."""
-        return self.done or (self.job if self.job is not None and self.job.joinable else None)
+        return self.done or (self.job if self.job is not None and self.job.may_be_joined else None)
 
     def settle(self, reply: PictureReply | None) -> None:
         """The job has settled: from here on only its answer is kept."""
@@ -101,8 +101,8 @@ class Twins:
         self._db = db
         self._media = media
         self._born = trio.current_time()
-        self._photos: OrderedDict[tuple[str, int, bytes], _Known] = OrderedDict()
-        self._keys: OrderedDict[tuple[str, str], _Known] = OrderedDict()
+        self._photos: OrderedDict[Any, _Known] = OrderedDict()
+        self._keys: OrderedDict[Any, _Known] = OrderedDict()
 
     def find(self, slot: Slot, sha256: bytes, key: str | None) -> Job | Done | None:
         """The job that a repeat joins, or the answer that it gets. Raises Refusal (idempotency_conflict).
@@ -144,11 +144,11 @@ class Twins:
         reply = PictureReply(kind, path, row["mime"], row["bytes"], row["width"], row["height"])
         return Done(row["id"], reply)
 
-    def forget(self, slot: Slot, sha256: bytes, key: str | None) -> None:
-        """The picture of a finished twin has gone: the photo is a new one."""
-        self._photos.pop((slot.id, slot.version, sha256), None)
-        if key is not None:
-            self._keys.pop((slot.id, key), None)
+    def forget(self, done: Done, slot: Slot, sha256: bytes, key: str | None) -> None:
+        """The picture of a finished twin has gone: the photo is a new one, unless a newer job has it already."""
+        for known, what in ((self._photos, (slot.id, slot.version, sha256)), (self._keys, (slot.id, key))):
+            if (found := known.get(what)) is not None and found.done is done:
+                del known[what]
 
     def remember(self, job: Job, key: str | None) -> None:
         """This job is at work from now on. Synchronous: call it together with handing the job over."""

@@ -90,9 +90,11 @@ class ProviderGroup:
         """
         if request in self._late:
             return True
+        if request.permit is None:
+            return False  # it was dropped, and is not over yet
         if not request.become("late"):
-            if not self._late:
-                return False
+            if not self._late or self.admission.statistics().waiting_late:
+                return False  # what is dropped would make room for somebody else
             oldest = next(iter(self._late))
             tell_it = self._late.pop(oldest)
             log.warning("%s: the room for late work is full, the oldest call in it is dropped", self.name)

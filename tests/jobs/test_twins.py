@@ -179,9 +179,15 @@ async def test_a_picture_that_has_gone_is_forgotten(
     twins, job = some_twins(tmp_path), make()
     twins.remember(job, "key-1")
     job.on_settled(PICTURE)
-    twins.forget(SLOT, SHA, "key-1")
+    gone = twins.find(SLOT, SHA, "key-1")
+    assert isinstance(gone, Done)
+    twins.forget(gone, SLOT, SHA, "key-1")
     assert twins.find(SLOT, SHA, "key-1") is None
-    twins.forget(SLOT, OTHER, None)  # never known: nothing happens
+    newer = make()
+    twins.remember(newer, "key-1")
+    twins.forget(gone, SLOT, SHA, "key-1")  # a second repeat found the same file gone: the newer job stays
+    assert twins.find(SLOT, SHA, "key-1") is newer
+    twins.forget(gone, SLOT, OTHER, None)  # never known: nothing happens
 
 
 async def test_memory_is_bounded(

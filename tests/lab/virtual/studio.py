@@ -147,7 +147,8 @@ class Studio:
             if isinstance(twin, Done):
                 return twin
             if twin is not None:
-                return twin, twin.join(window)
+                is_ours = False
+                return twin, twin.join(window, job_id)
             job = Job(self.workshop, job_id, slot, upload, window)
             waiter = job.cell.join(window.deadline)
             self.lanes.submit(job, window.deadline, latest_start=job.latest_start)
