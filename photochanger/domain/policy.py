@@ -9,17 +9,15 @@ from typing import Final
 
 from photochanger.domain.outcome import AttemptOutcome, Verdict
 from photochanger.domain.reasons import Reason
-from photochanger.domain.retry import TRIES_PER_PLAN, pause_before, tries_left, weight_of
+from photochanger.domain.retry import pause_before, tries_left, weight_of
 from photochanger.domain.situation import (
     GiveUp,
     HedgeKind,
     LastResort,
-    PlanNow,
     Settle,
     Situation,
     Start,
     Step,
-    Try,
     Wait,
 )
 
@@ -231,19 +229,3 @@ def _reason(it: Situation) -> Reason:
     if all(not plan.admitted for plan in possible if plan.affordable):
         return Reason.PROVIDER_UNAVAILABLE
     return Reason.PROVIDER_TIMEOUT
-
-
-__all__ = [
-    "TRIES_PER_PLAN",
-    "GiveUp",
-    "HedgeKind",
-    "LastResort",
-    "PlanNow",
-    "Settle",
-    "Situation",
-    "Start",
-    "Step",
-    "Try",
-    "Wait",
-    "decide",
-]

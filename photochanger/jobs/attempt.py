@@ -14,9 +14,9 @@ from uuid import UUID, uuid4
 import trio
 
 from photochanger.domain.outcome import AttemptOutcome, Verdict
-from photochanger.domain.policy import Try
 from photochanger.domain.reasons import Reason
 from photochanger.domain.records import AttemptRow
+from photochanger.domain.situation import Try
 from photochanger.domain.slot import Slot
 from photochanger.errors import ConfigError, PictureError, Refusal, StorageUnavailable
 from photochanger.jobs.ledger import Reservation

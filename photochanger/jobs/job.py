@@ -6,11 +6,9 @@ answers the cell and ends all attempts.
 """
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from math import ceil
 from uuid import UUID
 
 import trio
@@ -21,33 +19,28 @@ from photochanger.domain.reasons import Reason
 from photochanger.domain.records import AttemptRow, Change, JobRow
 from photochanger.domain.slot import Slot
 from photochanger.domain.window import Window
-from photochanger.errors import PictureError, Refusal, StorageUnavailable
+from photochanger.errors import Refusal, StorageUnavailable
 from photochanger.jobs.attempt import NOT_NEEDED, Attempt
 from photochanger.jobs.photo import Photo
+from photochanger.jobs.preview import keep_preview
 from photochanger.jobs.pursuit import Pursuit
 from photochanger.jobs.reply import ErrorReply, PictureReply, ReplyCell, Waiter
 from photochanger.jobs.settle import Settlement, settle
 from photochanger.jobs.spares import keep_spares
 from photochanger.jobs.stand_in import StandIn
 from photochanger.jobs.upload import Upload
-from photochanger.jobs.ways import is_affordable, quickest_measured, until_admitted, usual_service
+from photochanger.jobs.ways import is_affordable, quickest_measured, usual_service
 from photochanger.jobs.workshop import Workshop, utc_now
 from photochanger.media.fit import fit_of
 from photochanger.media.store import StoredFile
-from photochanger.media.threads import Priority
-from photochanger.media.verify import write_preview
 from supervisors import Request
 
 log = logging.getLogger(__name__)
 
-PREVIEWS_WAITING = 16
-"""Previews that may wait for a pause in the work; each keeps its job's temp folder until then."""
 SETTLE_BOUND = 5.0
 """Seconds that the shielded end of a job may take: one disk write, half a second of PostgreSQL, one journal entry."""
 STOP_BOUND = 2.0
 """Seconds in which attempts that were given up are over; a picture that is being decoded is waited for."""
-LOOK_ROUND = 0.1
-"""Seconds between two looks, while a photo waits for its place, for booths whose time is over."""
 TIME_IS_OVER = "its time was over"
 NOBODY_WAITS = "nobody waited any more"
 
@@ -198,29 +191,13 @@ class Job:
             self._pursuit.stop(NOT_NEEDED)  # spares, also while the job is being settled
 
     async def tidy(self) -> None:
-        """After the reply: the preview, which nobody waits for, and the end of the temp folder.
-
-        Previews wait for a quiet moment. Some may; under a long rush the rest is made when first looked at.
-        """
+        """After the reply: the preview, which nobody waits for, and the end of the temp folder."""
         try:
-            await self._write_preview()
+            await keep_preview(self._workshop, self._kept, self.upload.folder)
             await self.cell.wait_until_all_left()
         finally:
             for each in (self.id, *self._repeats):
                 await self._workshop.media.remove_temp(self.slot.id, str(each))
-
-    async def _write_preview(self) -> None:
-        activity = self._workshop.activity
-        if self._kept is None or activity.waiting >= PREVIEWS_WAITING:
-            return
-        preview = self.upload.folder / "preview"
-        try:
-            async with activity.spare_time():
-                picture = self._workshop.media.locate(self._kept.path)
-                await self._workshop.pictures.run(Priority.PREVIEW, write_preview, picture, preview)
-                await self._workshop.media.keep_preview(preview, self._kept.path)
-        except (StorageUnavailable, PictureError):
-            log.exception("the preview of job %s was not written", self.id)
 
     async def _work_and_settle(self, place: Request, calls: trio.Nursery) -> None:
         settlement: Settlement | None = None
@@ -231,7 +208,7 @@ class Job:
                     # There is time: who gets no picture waits for the last resort as long as his window allows.
                     self.joinable = False
                     self._pursuit.stop(NOBODY_WAITS, unless_answered=True)
-                    if not self._is_refused(settlement.reason):
+                    if not self._has_no_stand_in(settlement.reason):
                         await self._stand_in.wait_for()
         except Refusal as refusal:
             settlement = Settlement(JobStatus.FAILED, refusal.reason)
@@ -256,11 +233,11 @@ class Job:
             calls.start_soon(self._prepare_last_resort)
         if not place.granted:
             await self._workshop.store.save(Change(self._row))
-            with self._looking_round(calls):
+            with self._stand_in.looking_round(calls):
                 await place.decided.wait()
         async with place:
             self._row = replace(self._row, status=JobStatus.PROCESSING, started_at=utc_now())
-            with self._looking_round(calls):
+            with self._stand_in.looking_round(calls):
                 await self._photo.prepare()
             end = await self._pursuit.run(calls, self._scope)
         if isinstance(end, Attempt):
@@ -281,25 +258,6 @@ class Job:
             return None
         found = next((attempt for attempt in self._pursuit.attempts if attempt.verified is not None), None)
         return None if found is None else self._won(found)
-
-    @contextmanager
-    def _looking_round(self, calls: trio.Nursery) -> Iterator[None]:
-        """Inside, those whose time is over get the last resort: nothing else looks before the pursuit has begun."""
-        if self.slot.last_resort == "error":
-            yield
-            return
-        scope = trio.CancelScope()
-        calls.start_soon(self._look_round, scope)
-        try:
-            yield
-        finally:
-            scope.cancel()
-
-    async def _look_round(self, scope: trio.CancelScope) -> None:
-        with scope:
-            while True:
-                self._stand_in.give_to_those_due()
-                await trio.sleep(LOOK_ROUND)
 
     async def _prepare_last_resort(self) -> None:
         await self._stand_in.make()
@@ -353,8 +311,8 @@ class Job:
         return tuple(attempt.row for attempt in self._pursuit.attempts if attempt.row is not None)
 
     async def _finish(self, settlement: Settlement) -> None:
-        error = ErrorReply(settlement.reason or Reason.INTERNAL_ERROR, self._retry_after(settlement.reason))
-        stand_in = None if self._is_refused(settlement.reason) else self._stand_in.reply
+        error = ErrorReply(settlement.reason or Reason.INTERNAL_ERROR, self._pursuit.retry_after(settlement.reason))
+        stand_in = None if self._has_no_stand_in(settlement.reason) else self._stand_in.reply
         settlement = replace(settlement, without=stand_in or error)
         made = sum(attempt.row is not None and not attempt.row.hedged for attempt in self._pursuit.attempts)
         self._row = replace(self._row, retries=max(made - 1, 0))
@@ -388,20 +346,9 @@ class Job:
             self._stand_in.not_needed()
             self.on_settled(picture)
 
-    def _is_refused(self, reason: Reason | None) -> bool:
+    def _has_no_stand_in(self, reason: Reason | None) -> bool:
         """Not even a last resort: that is what the slot wants once its money is spent."""
         return reason is Reason.BUDGET_EXHAUSTED and self.slot.at_budget == "refuse"
-
-    def _retry_after(self, reason: Reason | None) -> int | None:
-        """When another try can make sense, where that is known: whole seconds."""
-        if reason is Reason.BUDGET_EXHAUSTED:
-            return self._workshop.ledger.seconds_until_tomorrow()
-        if reason is Reason.PROVIDER_UNAVAILABLE:
-            return until_admitted(self._pursuit.ways)
-        if reason is Reason.PROVIDER_QUOTA:
-            waits = [attempt.outcome.retry_after for attempt in self._pursuit.attempts if attempt.outcome is not None]
-            return ceil(min((wait for wait in waits if wait is not None), default=0.0)) or None
-        return None
 
     async def _settle_again(self, settlement: Settlement) -> None:
         """The rows once more, now that the other calls are over: the trouble may have passed."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import trio
 
 from photochanger.errors import StorageUnavailable
+from photochanger.media.files import sync_folder
 
 _SUFFIX = ".json"
 
@@ -83,18 +84,10 @@ def _write_durably(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temp.rename(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except BaseException:
         temp.unlink(missing_ok=True)
         raise
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _put_aside(entry: Path) -> None:

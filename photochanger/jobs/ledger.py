@@ -26,8 +26,6 @@ WHERE attempt.begun_at >= $1
 GROUP BY job.slot_id
 """
 
-OnWarning = Callable[[str | None, int], None]
-
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
@@ -61,8 +59,8 @@ class Reservation:
 class Ledger:
     """The money of today. `cap_day_microusd` is the house's cap, each slot brings its own; None = no cap.
 
-    `on_warning` is told the slot (None = the house) and 50, 80 or 100 (percent), once per day each. 100 comes at
-    the latest when the cap has kept a call from being made: what is left may be less than any call costs.
+    The log is told of 50, 80 and 100 percent, once per day each. 100 comes at the latest when the cap has kept a call
+    from being made: what is left may be less than any call costs.
     """
 
     def __init__(
@@ -70,10 +68,8 @@ class Ledger:
         *,
         cap_day_microusd: int | None,
         now: Callable[[], datetime] = _utc_now,
-        on_warning: OnWarning | None = None,
     ) -> None:
         self.cap_day_microusd = cap_day_microusd
-        self.on_warning = on_warning
         self._clock = now
         self._begin_day(self._now().date(), Spending())
 
@@ -150,5 +146,3 @@ class Ledger:
             log.warning(text, who, spent, held_back, cap)
         else:
             log.warning("%s has spent %.2f of %.2f USD, over %d %% of today's budget", who, spent, cap, percent)
-        if self.on_warning is not None:
-            self.on_warning(slot_id, percent)

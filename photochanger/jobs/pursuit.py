@@ -6,30 +6,21 @@ answer, and the moment that the policy names.
 
 import logging
 from collections.abc import Awaitable, Callable
+from math import ceil
 from uuid import UUID
 
 import trio
 
 from photochanger.domain.latency import Expected
 from photochanger.domain.outcome import AttemptOutcome, Verdict
-from photochanger.domain.policy import (
-    GiveUp,
-    HedgeKind,
-    LastResort,
-    PlanNow,
-    Settle,
-    Situation,
-    Start,
-    Try,
-    Wait,
-)
 from photochanger.domain.reasons import Reason
+from photochanger.domain.situation import GiveUp, HedgeKind, LastResort, PlanNow, Settle, Situation, Start, Try, Wait
 from photochanger.domain.slot import Slot
 from photochanger.jobs.attempt import NOT_NEEDED, Attempt, Errand
 from photochanger.jobs.reply import ReplyCell
 from photochanger.jobs.stand_in import StandIn
 from photochanger.jobs.upload import Upload
-from photochanger.jobs.ways import Way, ways_of
+from photochanger.jobs.ways import Way, until_admitted, ways_of
 from photochanger.jobs.workshop import Workshop
 from photochanger.media.fit import Fit
 from photochanger.providers.base import PreparedPhoto, Resumable
@@ -120,6 +111,17 @@ class Pursuit:
         while any(attempt.ended is None for attempt in self.attempts):
             self._news = trio.Event()
             await self._news.wait()
+
+    def retry_after(self, reason: Reason | None) -> int | None:
+        """When another try can make sense, where that is known: whole seconds."""
+        if reason is Reason.BUDGET_EXHAUSTED:
+            return self._workshop.ledger.seconds_until_tomorrow()
+        if reason is Reason.PROVIDER_UNAVAILABLE:
+            return until_admitted(self.ways)
+        if reason is Reason.PROVIDER_QUOTA:
+            waits = [attempt.outcome.retry_after for attempt in self.attempts if attempt.outcome is not None]
+            return ceil(min((wait for wait in waits if wait is not None), default=0.0)) or None
+        return None
 
     def _start(self, calls: trio.Nursery, number: int, hedge: HedgeKind | None) -> None:
         way, metrics = self.ways[number], self._workshop.metrics

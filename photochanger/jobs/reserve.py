@@ -1,27 +1,10 @@
 """What a picture still needs once it has come: to be verified, stored and sent. Estimated from what it took lately."""
 
+from photochanger.domain.recent import Recent
 from photochanger.media.threads import PictureThreads, Priority
 
-KEEP = 32
 FIRST_GUESS = 1_500_000
 """Bytes of an answer before any was seen: what 1K pictures weigh."""
-
-
-class Recent:
-    """The last numbers of one kind, and what nine of ten of them do not exceed."""
-
-    def __init__(self, first_guess: float) -> None:
-        self._first_guess = first_guess
-        self._seen: list[float] = []
-
-    def add(self, value: float) -> None:
-        """One more; the oldest is forgotten."""
-        self._seen = [*self._seen[1 - KEEP :], value]
-
-    @property
-    def p90(self) -> float:
-        """The first guess until there are numbers."""
-        return sorted(self._seen)[int(len(self._seen) * 0.9)] if self._seen else self._first_guess
 
 
 class Reserve:

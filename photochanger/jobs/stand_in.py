@@ -1,6 +1,8 @@
 """The last resort: what a booth prints when no picture comes in time. Made ready while the provider works."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import trio
@@ -22,6 +24,10 @@ log = logging.getLogger(__name__)
 
 SEND_LEAD = 0.25
 """Seconds before a deadline at which the last resort leaves, beside what its bytes need on the client's line."""
+
+
+LOOK_ROUND = 0.1
+"""Seconds between two looks, before there is a pursuit, for booths whose time is over."""
 
 
 class StandIn:
@@ -56,11 +62,18 @@ class StandIn:
             for _ in range(self._cell.answer_due(deadline, self.reply)):
                 self._workshop.metrics.last_resort(self.reply.kind)
 
-    def give_to_those_due(self) -> None:
-        """Answer those for whom it is time. Synchronous."""
-        deadlines = self._cell.deadlines
-        if self.lead is not None and deadlines and trio.current_time() >= deadlines[0] - self.lead:
-            self.give(deadlines[0])
+    @contextmanager
+    def looking_round(self, calls: trio.Nursery) -> Iterator[None]:
+        """Inside, those whose time is over get it: nothing else looks before the pursuit has begun."""
+        if self._slot.last_resort == "error":
+            yield
+            return
+        scope = trio.CancelScope()
+        calls.start_soon(self._look_round, scope)
+        try:
+            yield
+        finally:
+            scope.cancel()
 
     async def make(self) -> None:
         """Make it ready. Never raises: a booth without a last resort gets an error, which is what it gets then."""
@@ -82,6 +95,18 @@ class StandIn:
     def not_needed(self) -> None:
         """The photo is answered: drawing that has not begun need not begin. Synchronous."""
         self._drawing.cancel()
+
+    async def _look_round(self, scope: trio.CancelScope) -> None:
+        with scope:
+            while True:
+                self.give_to_those_due()
+                await trio.sleep(LOOK_ROUND)
+
+    def give_to_those_due(self) -> None:
+        """Answer those for whom it is time. Synchronous."""
+        deadlines = self._cell.deadlines
+        if self.lead is not None and deadlines and trio.current_time() >= deadlines[0] - self.lead:
+            self.give(deadlines[0])
 
     async def _made(self) -> PictureReply | None:
         upload = self._upload

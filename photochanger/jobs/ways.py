@@ -1,7 +1,7 @@
 """The slot's plans with what carries them out, looked at once per photo, and what can be told from them beforehand."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
@@ -59,33 +59,29 @@ def _tell(slot_id: str, version: int, what: str) -> None:
 
 def usual_service(ways: Sequence[Way]) -> float:
     """Seconds that nine of ten calls of the first plan take, as far as is known; 0 where it can never work."""
-    first = ways[0]
-    return first.group.expected(first.settings).p90 if first.group and first.impossible is None else 0.0
+    return next((group.expected(settings).p90 for group, settings in _working(ways[:1])), 0.0)
 
 
 def quickest_measured(ways: Sequence[Way]) -> float | None:
     """The least of the plans' usual times (p50, seconds) that were measured; None where none was."""
-    usual = [
-        way.group.expected(way.settings).p50
-        for way in ways
-        if way.group is not None and way.impossible is None and way.group.measured(way.settings)
-    ]
-    return min(usual, default=None)
+    measured = ((group, settings) for group, settings in _working(ways) if group.measured(settings))
+    return min((group.expected(settings).p50 for group, settings in measured), default=None)
 
 
 def until_admitted(ways: Sequence[Way]) -> int | None:
     """Whole seconds until the first breaker lets a call by again; None where that is not known."""
     now = trio.current_time()
-    states = [way.group.breaker.state(now) for way in ways if way.group is not None and way.impossible is None]
+    states = [group.breaker.state(now) for group, _ in _working(ways)]
     moments = [state.until for state in states if state.until is not None]
     return max(1, ceil(min(moments) - now)) if moments else None
 
 
 def is_affordable(ways: Sequence[Way], slot: Slot, ledger: Ledger) -> bool:
     """Today's caps leave a plan of those that can work; also where none can, which is another matter."""
-    costs = [
-        way.group.driver.estimate_microusd(way.settings)
-        for way in ways
-        if way.group is not None and way.impossible is None
-    ]
+    costs = [group.driver.estimate_microusd(settings) for group, settings in _working(ways)]
     return not costs or any(ledger.affordable(slot, cost) for cost in costs)
+
+
+def _working(ways: Sequence[Way]) -> Iterator[tuple[ProviderGroup, Any]]:
+    """The groups and settings of those that can work."""
+    return ((way.group, way.settings) for way in ways if way.group is not None and way.impossible is None)

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from photochanger.domain.policy import Situation, Step, decide
+from photochanger.domain.policy import decide
+from photochanger.domain.situation import Situation, Step
 from photochanger.jobs.activity import Activity
 from photochanger.jobs.hedges import EarlyHedges
 from photochanger.jobs.ledger import Ledger

@@ -1,4 +1,4 @@
-"""Writing one small file whole or not at all."""
+"""Writing one small file whole or not at all, and making names durable."""
 
 import os
 from pathlib import Path
@@ -30,6 +30,17 @@ def write_new(path: Path, data: bytes) -> None:
             raise
     except OSError as error:
         raise storage_error(error, "A picture cannot be written") from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` survive a loss of power. Only POSIX systems can open a folder for this."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_all(descriptor: int, data: bytes | bytearray | memoryview) -> None:

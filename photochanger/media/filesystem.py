@@ -21,7 +21,7 @@ from typing import TypeVar
 import trio
 
 from photochanger.errors import StorageUnavailable
-from photochanger.media.files import storage_error, write_new
+from photochanger.media.files import storage_error, sync_folder, write_new
 from photochanger.media.store import LeftoverTemp, StoredFile, preview_path, safe_name
 
 T = TypeVar("T")
@@ -115,9 +115,9 @@ class FilesystemStore:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         temp_path.replace(place)
         if durable:
-            _sync_folder(folder)
+            sync_folder(folder)
             if is_new_folder:
-                _sync_folder(folder.parent)
+                sync_folder(folder.parent)
         return self._stored(place, mime, size, digest)
 
     def _find(self, job_id: str) -> StoredFile | None:
@@ -185,17 +185,6 @@ def _remove_tree(folder: Path) -> None:
 
 def _remove_file(path: Path) -> None:
     path.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make names in `folder` durable. Only POSIX systems can open a folder for this."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -11,9 +11,9 @@ from typing import TypeVar
 import trio
 from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, reschedule, wait_task_rescheduled
 
-T = TypeVar("T")
+from photochanger.domain.recent import Recent
 
-_REMEMBER = 32
+T = TypeVar("T")
 
 
 class Priority(IntEnum):
@@ -51,7 +51,7 @@ class PictureThreads:
         self._queue: list[tuple[Priority, int, Task]] = []
         self._arrivals = itertools.count()
         self._limiter = trio.CapacityLimiter(self.workers)
-        self._took: dict[Priority, deque[float]] = {priority: deque(maxlen=_REMEMBER) for priority in Priority}
+        self._took = {priority: Recent(0.0) for priority in Priority}
 
     async def run(self, priority: Priority, function: Callable[..., T], *args: object) -> T:
         """`function(*args)` in a picture thread.
@@ -64,15 +64,14 @@ class PictureThreads:
         started = trio.current_time()
         try:
             result = await trio.to_thread.run_sync(function, *args, limiter=self._limiter)
-            self._took[priority].append(trio.current_time() - started)
+            self._took[priority].add(trio.current_time() - started)
             return result
         finally:
             self._pass_on(priority)
 
     def usual(self, priority: Priority) -> float:
         """Seconds that nine of ten pieces of this work did not exceed lately, without queueing; 0 before the first."""
-        took = sorted(self._took[priority])
-        return took[int(len(took) * 0.9)] if took else 0.0
+        return self._took[priority].p90
 
     def state(self) -> PictureThreadsState:
         """How busy the threads are; the wait ahead of a verification can be estimated from it."""

@@ -11,14 +11,10 @@ from typing import Any, Final
 import trio
 
 from photochanger.db.facade import Db
+from photochanger.db.follow import follow
 from photochanger.domain.breaker import Breaker, Force
-from photochanger.errors import DatabaseUnavailable
 
 log = logging.getLogger(__name__)
-
-CHANNEL: Final = "photochanger_settings"
-REFRESH: Final = 30.0
-"""Seconds after which the rows are read again even when nothing was announced: announcements may get lost."""
 
 _PREFIX: Final = "breaker."
 _READ: Final = "SELECT key, value FROM settings WHERE starts_with(key, $1)"
@@ -62,18 +58,7 @@ class Overrides:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Apply the rows on every announcement, and every half minute, until cancelled."""
-        await self.refresh()
-        task_status.started()
-        while True:
-            try:
-                async with self._db.listen(CHANNEL) as announcements:
-                    await self.refresh()
-                    while True:
-                        with trio.move_on_after(REFRESH):
-                            await announcements.receive()
-                        await self.refresh()
-            except (DatabaseUnavailable, trio.EndOfChannel):
-                await trio.sleep(1.0)
+        await follow(self._db, self.refresh, task_status)
 
 
 def _force(stored: Any) -> Force | None:

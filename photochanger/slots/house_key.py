@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from photochanger.errors import ConfigError
+from photochanger.media.files import sync_folder
 
 FILE: Final = "house.key"
 SIZE: Final = 32
@@ -47,13 +48,4 @@ def _make(path: Path) -> None:
             return
     finally:
         part.unlink(missing_ok=True)
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    """A key that was used must be there after a loss of power: its name is made durable too."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(path.parent)  # a key that was used must be there after a loss of power

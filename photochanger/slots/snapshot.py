@@ -2,20 +2,15 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Final
 
 import trio
 
 from photochanger.db.facade import Db
+from photochanger.db.follow import follow
 from photochanger.domain.slot import Slot
-from photochanger.errors import DatabaseUnavailable
 from photochanger.slots.rows import SELECT, slot_of
 
 log = logging.getLogger(__name__)
-
-CHANNEL: Final = "photochanger_settings"
-REFRESH: Final = 30.0
-"""Seconds after which the rows are read again even when nothing was announced: announcements may get lost."""
 
 OnChange = Callable[[Iterable[Slot]], Awaitable[None]]
 
@@ -51,15 +46,4 @@ class SlotBook:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep the slots fresh: on every announcement, and every half minute. A child of the tree."""
-        await self.refresh()
-        task_status.started()
-        while True:
-            try:
-                async with self._db.listen(CHANNEL) as announcements:
-                    await self.refresh()
-                    while True:
-                        with trio.move_on_after(REFRESH):
-                            await announcements.receive()
-                        await self.refresh()
-            except (DatabaseUnavailable, trio.EndOfChannel):
-                await trio.sleep(1.0)
+        await follow(self._db, self.refresh, task_status)

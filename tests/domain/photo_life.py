@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from photochanger.domain.outcome import AttemptOutcome, Verdict
-from photochanger.domain.policy import GiveUp, LastResort, PlanNow, Settle, Situation, Start, Step, Try, Wait, decide
+from photochanger.domain.policy import decide
 from photochanger.domain.reasons import Reason
+from photochanger.domain.situation import GiveUp, LastResort, PlanNow, Settle, Situation, Start, Step, Try, Wait
 from tests.domain.histories import START, Booth, History, Provider, Spans
 
 LOOKING_AT_A_PICTURE: Final = 0.2

@@ -5,7 +5,7 @@ from typing import Any
 
 from photochanger.domain.latency import Expected
 from photochanger.domain.outcome import AttemptOutcome, Verdict
-from photochanger.domain.policy import PlanNow, Situation, Try
+from photochanger.domain.situation import PlanNow, Situation, Try
 
 START = 100.0
 DEADLINE = 148.0

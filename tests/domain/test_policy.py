@@ -7,8 +7,9 @@ import pytest
 
 from photochanger.domain.latency import Expected
 from photochanger.domain.outcome import AttemptOutcome, Verdict
-from photochanger.domain.policy import GiveUp, LastResort, PlanNow, Settle, Situation, Start, Step, Try, Wait, decide
+from photochanger.domain.policy import decide
 from photochanger.domain.reasons import Reason
+from photochanger.domain.situation import GiveUp, LastResort, PlanNow, Settle, Situation, Start, Step, Try, Wait
 from tests.domain.situations import (
     DEADLINE,
     FIRST,

@@ -7,9 +7,10 @@ import pytest
 
 from photochanger.domain.latency import Expected
 from photochanger.domain.outcome import Verdict
-from photochanger.domain.policy import EARLIER, LOOK_FOR_HANGS, PlanNow, Situation, Start, Step, Wait, decide
+from photochanger.domain.policy import EARLIER, LOOK_FOR_HANGS, decide
 from photochanger.domain.policy import RESCUE as MARGIN
 from photochanger.domain.reasons import Reason
+from photochanger.domain.situation import PlanNow, Situation, Start, Step, Wait
 from tests.domain.situations import FIRST, FULL, LATEST, RESERVE, SECOND, START, alone, calling, failed, situation
 
 EARLY = START + FIRST.expected.p95

@@ -5,7 +5,7 @@ from itertools import product
 
 from hypothesis import given, settings
 
-from photochanger.domain.policy import GiveUp, Settle
+from photochanger.domain.situation import GiveUp, Settle
 from tests.domain.histories import History, histories
 from tests.domain.photo_life import Life
 

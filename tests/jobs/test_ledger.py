@@ -1,6 +1,5 @@
 """The day's money: caps that hold under a rush, midnight, warnings, and what the rows say at the start."""
 
-import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -154,37 +153,43 @@ async def test_the_caps_are_free_again_at_midnight_utc(at: datetime, seconds: in
     assert house(at=Clock(at)).seconds_until_tomorrow() == seconds
 
 
+def told(caplog: pytest.LogCaptureFixture) -> list[tuple[object, object]]:
+    """Of whom the log tells, and which percentage."""
+    return [
+        (record.args[0], record.args[3] if "over" in record.msg else 100)
+        for record in caplog.records
+        if isinstance(record.args, tuple)
+    ]
+
+
 async def test_the_operator_is_told_once_per_level_and_day(caplog: pytest.LogCaptureFixture) -> None:
-    clock, told = Clock(), list[tuple[str | None, int]]()
-    ledger = Ledger(cap_day_microusd=2_000_000, now=clock, on_warning=lambda *warning: told.append(warning))
+    clock = Clock()
+    ledger = Ledger(cap_day_microusd=2_000_000, now=clock)
     slot = a_slot(cap=1_000_000)
-    with caplog.at_level(logging.WARNING):
-        for cost in (400_000, 100_000, 100_000, 250_000, 150_000):
-            reserved(ledger, slot, cost).settle(cost)
-    assert told == [("slot-001", 50), ("slot-001", 80), ("slot-001", 100), (None, 50)]
+    for cost in (400_000, 100_000, 100_000, 250_000, 150_000):
+        reserved(ledger, slot, cost).settle(cost)
+    assert told(caplog) == [("slot-001", 50), ("slot-001", 80), ("slot-001", 100), ("the house", 50)]
     assert "slot-001 has spent 0.50 of 1.00 USD, over 50 % of today's budget" in caplog.text
     assert "today's budget of slot-001 lets no call by until 00:00 UTC: 1.00 spent" in caplog.text
-    told.clear()
+    caplog.clear()
     clock.at += timedelta(hours=12)
     reserved(ledger, slot, 900_000).settle(900_000)
-    assert told == [("slot-001", 80)]  # which says that it is over 50, too
+    assert told(caplog) == [("slot-001", 80)]  # which says that it is over 50, too
 
 
-async def test_what_is_only_held_back_warns_nobody() -> None:
-    told = list[tuple[str | None, int]]()
-    ledger = Ledger(cap_day_microusd=100, now=Clock(), on_warning=lambda *warning: told.append(warning))
+async def test_what_is_only_held_back_warns_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    ledger = Ledger(cap_day_microusd=100, now=Clock())
     reserved(ledger, a_slot(), 60).release()
-    assert told == []
+    assert told(caplog) == []
 
 
-async def test_a_rest_too_small_for_any_call_is_a_used_up_budget() -> None:
-    told = list[tuple[str | None, int]]()
-    ledger = Ledger(cap_day_microusd=100, now=Clock(), on_warning=lambda *warning: told.append(warning))
+async def test_a_rest_too_small_for_any_call_is_a_used_up_budget(caplog: pytest.LogCaptureFixture) -> None:
+    ledger = Ledger(cap_day_microusd=100, now=Clock())
     slot = a_slot()
     reserved(ledger, slot, 90).settle(90)
     assert not ledger.affordable(slot, 20)
     assert ledger.reserve(slot, 20) is None
-    assert told == [(None, 80), (None, 100)]
+    assert told(caplog) == [("the house", 80), ("the house", 100)]
 
 
 def _job(slot_id: str) -> JobRow:
@@ -219,12 +224,14 @@ async def test_a_new_process_knows_what_was_spent_today(db: Db, journal: Journal
     assert ledger.level(None) == Level(10_000_000, spent=1_200 + PICTURE, reserved=0)
 
 
-async def test_a_start_with_a_used_up_budget_says_so(db: Db, journal: Journal) -> None:
+async def test_a_start_with_a_used_up_budget_says_so(
+    db: Db, journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
     job = _job("slot-001")
     await JobStore(db, journal).save(Change(job, (_attempt(job, EVENING, 1_000),)))
-    told = list[tuple[str | None, int]]()
-    await Ledger(cap_day_microusd=1_000, now=Clock(), on_warning=lambda *warning: told.append(warning)).load(db)
-    assert told == [(None, 100)]
+    caplog.clear()
+    await Ledger(cap_day_microusd=1_000, now=Clock()).load(db)
+    assert told(caplog) == [("the house", 100)]
 
 
 async def test_without_a_database_what_is_known_stays(db: Db) -> None:

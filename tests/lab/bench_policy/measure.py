@@ -8,8 +8,9 @@ from enum import Enum
 import trio
 
 from photochanger.domain.job import ReplyKind
-from photochanger.domain.policy import GiveUp, Settle, Situation, Start, Step, Wait, decide
+from photochanger.domain.policy import decide
 from photochanger.domain.reasons import Reason
+from photochanger.domain.situation import GiveUp, Settle, Situation, Start, Step, Wait
 from photochanger.domain.slot import Plan, Slot
 from tests.lab.bench_policy.troubles import PRIMARY, SECOND, SECOND_PROVIDER, WINDOW, Trouble
 from tests.lab.virtual.check import check

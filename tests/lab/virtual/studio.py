@@ -14,7 +14,8 @@ import trio
 from trio.testing import MockClock
 
 from photochanger.db.facade import Db
-from photochanger.domain.policy import Situation, Step, decide
+from photochanger.domain.policy import decide
+from photochanger.domain.situation import Situation, Step
 from photochanger.domain.slot import Slot
 from photochanger.domain.window import Window
 from photochanger.errors import Refusal
