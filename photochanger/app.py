@@ -1,6 +1,7 @@
 """The composition root: the only place where the parts are tied together. Read top to bottom: it is the tree.
 
 root                 one_for_one, started in this order, stopped backwards
+├─ accounts          who may administrate, from a file that is watched
 ├─ database          embedded PostgreSQL (when DATABASE_URL is empty) → migrations → pool
 ├─ journal           rows that PostgreSQL could not take
 ├─ recovery          what a crash left behind; once
@@ -21,6 +22,9 @@ from datetime import timedelta
 
 import trio
 
+from photochanger.accounts.authenticator import TokenAuthenticator
+from photochanger.accounts.credentials import AccountBook
+from photochanger.accounts.tokens import Tokens
 from photochanger.config import Config
 from photochanger.db.facade import Db
 from photochanger.db.service import DatabaseService
@@ -41,6 +45,7 @@ from photochanger.jobs.ledger import Ledger
 from photochanger.jobs.recover import recover
 from photochanger.jobs.reserve import Reserve
 from photochanger.jobs.resume import Resumption
+from photochanger.jobs.shelf import TemplateShelf
 from photochanger.jobs.store import JobStore
 from photochanger.jobs.twins import Twins
 from photochanger.jobs.workshop import Workshop, utc_now
@@ -53,11 +58,10 @@ from photochanger.providers.drivers import make_drivers
 from photochanger.providers.group import ProviderGroup
 from photochanger.providers.overrides import Overrides
 from photochanger.providers.prices import load_prices
-from photochanger.slots.house_key import house_secret
+from photochanger.slots.house_key import derived, house_secret
 from photochanger.slots.passwords import fill_missing
 from photochanger.slots.snapshot import SlotBook
-from photochanger.slots.templates import TemplateShelf
-from photochanger.web import contract_routes, health, providers
+from photochanger.web import contract_routes, guard, health, providers
 from photochanger.web.app import App, create_app
 from photochanger.web.serving import Server
 from supervisors import Child, Supervisor
@@ -99,6 +103,9 @@ class House:
             for name, driver in make_drivers(config, self.pictures, self.prices).items()
         }
         secret = house_secret(config.secrets_dir)
+        self.accounts = AccountBook(config.secrets_dir)
+        signing_keys = [key.encode() for key in config.jwt_signing_keys] or [derived(secret, "tokens")]
+        self.tokens = Tokens(self.accounts, signing_keys, life=config.jwt_life_hours * 3600)
         self.links = PublicLinks(config.public_base_url, secret)
         cap = config.budget_day_usd
         self.ledger = Ledger(cap_day_microusd=None if cap is None else round(cap * 1_000_000))
@@ -159,6 +166,7 @@ class House:
         self.root = Supervisor(
             "root",
             [
+                Child("accounts", self.accounts.run),
                 Child("database", self.database.run, start_timeout=300.0, grace=25.0),
                 Child("journal", self.store.run, start_timeout=300.0),
                 Child("recovery", run_recovery, restart="transient", start_timeout=300.0),
@@ -175,6 +183,7 @@ class House:
 
     def _web(self) -> App:
         app = create_app()
+        guard.install(app, TokenAuthenticator(self.tokens))
         ingest = Ingest(
             find_slot=self.slots.find,
             lanes=self.lanes,

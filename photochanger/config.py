@@ -42,6 +42,8 @@ class Config:
     gemini_base_url: str | None = None
     turbotext_api_key: str | None = field(default=None, repr=False)
     turbotext_base_url: str | None = None
+    jwt_signing_keys: tuple[str, ...] = field(default=(), repr=False)
+    jwt_life_hours: float = 12.0
     log_level: str = "INFO"
     log_json: bool = False
 
@@ -76,6 +78,8 @@ class Config:
             gemini_base_url=_base_url(env, "GEMINI_BASE_URL"),
             turbotext_api_key=_secret(env, "TURBOTEXT_API_KEY"),
             turbotext_base_url=_base_url(env, "TURBOTEXT_BASE_URL"),
+            jwt_signing_keys=_keys(env, "JWT_SIGNING_KEY", 32),
+            jwt_life_hours=_number(env, "JWT_LIFE_HOURS", 12.0, 0.1, 168.0),
             log_level=(env.get("LOG_LEVEL") or "INFO").upper(),
             log_json=(env.get("LOG_FORMAT") or "text") == "json",
         )
@@ -99,6 +103,14 @@ class Config:
     def journal_folder(self) -> Path:
         """Where rows wait that PostgreSQL could not take yet; on the same disk as the pictures they belong to."""
         return self.media_root / "journal"
+
+
+def _keys(env: Mapping[str, str], name: str, shortest: int) -> tuple[str, ...]:
+    """Keys with spaces between: the first is used, the others are still accepted."""
+    keys = tuple((_secret(env, name) or "").split())
+    if any(len(key) < shortest for key in keys):
+        raise ConfigError(f"{name}: a key must have {shortest} characters at least")
+    return keys
 
 
 def _secret(env: Mapping[str, str], name: str) -> str | None:

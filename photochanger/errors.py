@@ -11,11 +11,23 @@ class PhotoChangerError(Exception):
     """Base of every failure that the service expects and can name."""
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with one field. `field` is its path, as in `fallbacks[0].settings.prompt`."""
+
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}"
+
+
 class Refusal(PhotoChangerError):
     """A request is answered with a reason instead of a picture.
 
     `detail` is a sentence of ours for the caller (never upstream text); `retry_after` is in whole seconds;
-    `job_id` names the job where there is one, `result_url` where its picture may be found later.
+    `job_id` names the job where there is one, `result_url` where its picture may be found later; `errors` are what is
+    wrong, field by field.
     """
 
     def __init__(
@@ -26,28 +38,19 @@ class Refusal(PhotoChangerError):
         retry_after: int | None = None,
         job_id: UUID | None = None,
         result_url: str | None = None,
+        errors: Sequence[Problem] = (),
     ) -> None:
-        super().__init__(detail or REASONS[reason].en)
+        super().__init__(detail or "; ".join(map(str, errors)) or REASONS[reason].en)
         self.reason = reason
         self.detail = detail
         self.retry_after = retry_after
         self.job_id = job_id
         self.result_url = result_url
+        self.errors = tuple(errors)
 
 
 class ConfigError(PhotoChangerError):
     """The configuration cannot work; the message says which setting and why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What is wrong with one field of a slot. `field` is its path, as in `fallbacks[0].settings.prompt`."""
-
-    field: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.field}: {self.message}"
 
 
 class SlotInvalid(PhotoChangerError):

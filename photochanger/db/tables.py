@@ -11,12 +11,14 @@ from sqlalchemy import (
     Column,
     DateTime,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     LargeBinary,
     MetaData,
     Table,
     Text,
+    column,
     func,
     text,
 )
@@ -87,6 +89,10 @@ slot = Table(
     Column("rate_burst", Integer),
     Column("auth", Text, nullable=False, server_default="either"),
     Column("signing_generation", Integer, nullable=False, server_default="1"),
+    Column("name", Text, nullable=False, server_default=""),
+    Column("gallery", Text, nullable=False, server_default="off"),
+    Column("gallery_generation", Integer, nullable=False, server_default="1"),
+    Column("moderated", Boolean, nullable=False, server_default=text("false")),
     _at("created_at", now=True),
     _at("updated_at", now=True),
     _at("archived_at"),
@@ -94,7 +100,8 @@ slot = Table(
     CheckConstraint("at_budget IN ('refuse', 'last_resort')", name="at_budget_known"),
     CheckConstraint("output IN ('as_is', 'fit', 'crop')", name="output_known"),
     CheckConstraint("(output_width IS NULL) = (output_height IS NULL)", name="output_size_whole"),
-    CheckConstraint("auth IN ('password', 'signature', 'either')", name="auth_known"),
+    CheckConstraint("auth IN ('password', 'signature', 'either', 'open')", name="auth_known"),
+    CheckConstraint("gallery IN ('off', 'token', 'public')", name="gallery_known"),
     CheckConstraint("send_quality BETWEEN 1 AND 100", name="send_quality_range"),
     CheckConstraint("dedupe_seconds >= 0", name="dedupe_not_negative"),
     CheckConstraint("rate_per_minute > 0 AND rate_burst > 0", name="rate_positive"),
@@ -129,6 +136,11 @@ job = Table(
     Column("cost_microusd", BigInteger, nullable=False, server_default="0"),
     Column("idempotency_key", Text),
     Column("joined", Integer),  # repeats that waited for this job too; NULL in rows from before they were counted
+    _at("received_at"),  # the request's first byte; NULL in rows from before it was kept
+    Column("requested_by", Text),  # of tests and re-runs
+    Column("rerun_of", UUID(as_uuid=True)),
+    Column("test_id", UUID(as_uuid=True)),
+    Column("variant", Integer),
     _at("created_at", nullable=False),
     _at("started_at"),
     _at("finished_at"),
@@ -143,6 +155,20 @@ job = Table(
         "idempotency_key",
         postgresql_where=text("idempotency_key IS NOT NULL"),
     ),
+    Index(None, "created_at", "id"),  # lists, newest first
+    Index(
+        "ix_job_failed",
+        "slot_id",
+        "created_at",
+        postgresql_where=text("status IN ('failed', 'timeout', 'cancelled')"),
+    ),
+    Index(
+        "ix_job_photo_name",
+        func.lower(column("photo_name")).label("photo"),
+        "created_at",
+        postgresql_ops={"photo": "text_pattern_ops"},
+    ),
+    Index("ix_job_test_id", "test_id", postgresql_where=text("test_id IS NOT NULL")),
 )
 
 attempt = Table(
@@ -188,6 +214,9 @@ result = Table(
     Column("path", Text, nullable=False),  # relative to the media root
     _at("created_at", nullable=False),
     _at("expires_at", nullable=False),
+    _at("approved_at"),  # at most one of the two: a decision replaces the other
+    _at("rejected_at"),
+    Column("decided_by", Text),
     Index(None, "expires_at"),
 )
 
@@ -202,7 +231,7 @@ media_object = Table(
     _at("created_at", nullable=False),
     _at("expires_at", nullable=False),
     _at("cleaned_at"),
-    CheckConstraint("scope IN ('temp', 'provider', 'result', 'preview')", name="scope_known"),
+    CheckConstraint("scope IN ('temp', 'provider', 'result', 'preview', 'original')", name="scope_known"),
     Index("ix_media_object_due", "expires_at", postgresql_where=text("cleaned_at IS NULL")),
     Index(None, "job_id"),
 )
@@ -237,4 +266,74 @@ slot_template = Table(
     Column("position", Integer, primary_key=True),
     Column("role", Text, nullable=False),
     Column("template_id", UUID(as_uuid=True), ForeignKey("template_media.id"), nullable=False, index=True),
+)
+
+slot_change = Table(
+    "slot_change",
+    metadata,
+    Column("slot_id", Text, ForeignKey("slot.id"), primary_key=True),
+    Column("version", BigInteger, primary_key=True),  # that the change made
+    Column("action", Text, nullable=False),
+    Column("before", JSONB, nullable=False),  # only the fields that changed, never a secret
+    Column("after", JSONB, nullable=False),
+    _at("changed_at", now=True),
+    Column("changed_by", Text, nullable=False),
+    Index(None, "changed_at"),
+)
+
+slot_preset = Table(
+    "slot_preset",
+    metadata,
+    Column("id", UUID(as_uuid=True), primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("document", JSONB, nullable=False),
+    Column("version", BigInteger, nullable=False, server_default="1"),
+    _at("created_at", now=True),
+    _at("updated_at", now=True),
+    Column("updated_by", Text, nullable=False),
+)
+
+settings_change = Table(
+    "settings_change",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("version", BigInteger, primary_key=True),  # that the change made
+    Column("before", JSONB),  # never a secret: of those only that they changed
+    Column("after", JSONB),
+    _at("changed_at", now=True),
+    Column("changed_by", Text, nullable=False),
+    Index(None, "changed_at"),
+)
+
+login_throttle = Table(
+    "login_throttle",
+    metadata,
+    Column("scope", Text, primary_key=True),  # account, address
+    Column("name", Text, primary_key=True),
+    Column("failures", Integer, nullable=False),
+    _at("first_at", nullable=False),
+    _at("locked_until"),
+    CheckConstraint("scope IN ('account', 'address')", name="scope_known"),
+    Index(None, "first_at"),
+)
+
+revoked_token = Table(
+    "revoked_token",
+    metadata,
+    Column("jti", UUID(as_uuid=True), primary_key=True),
+    _at("expires_at", nullable=False),
+    Index(None, "expires_at"),
+)
+
+audit_event = Table(
+    "audit_event",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    _at("at", now=True),
+    Column("actor", Text),  # NULL = nobody who is known
+    Column("action", Text, nullable=False),
+    Column("subject", Text),
+    Column("address", Text),
+    Column("detail", JSONB, nullable=False, server_default=text("'{}'::jsonb")),  # never a secret
+    Index(None, "at"),
 )

@@ -6,7 +6,7 @@ import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from photochanger.slots.secrets import hash_password
+from photochanger.domain.passwords import hash_password
 
 ADMINISTRATORS = ("serg", "igor")
 PERMISSIONS = ("settings:read", "settings:write", "slots:write", "stats:read")

@@ -40,6 +40,17 @@ class Reason(StrEnum):
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     RESULT_EXPIRED = "result_expired"
+    # The work, ended by hand
+    CANCELLED = "cancelled"
+    # Administration
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    LOGIN_LOCKED = "login_locked"
+    VALIDATION_FAILED = "validation_failed"
+    TEMPLATE_IN_USE = "template_in_use"
+    NOT_POSSIBLE_NOW = "not_possible_now"
+    VERSION_CONFLICT = "version_conflict"
+    PRECONDITION_REQUIRED = "precondition_required"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,5 +130,26 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     Reason.METHOD_NOT_ALLOWED: ReasonInfo(405, "This method is not allowed here.", "Этот метод здесь не разрешён."),
     Reason.RESULT_EXPIRED: ReasonInfo(
         410, "This picture has expired and was deleted.", "Срок хранения изображения истёк, оно удалено."
+    ),
+    Reason.CANCELLED: ReasonInfo(
+        503, "An administrator stopped the work on this photo.", "Администратор остановил обработку этой фотографии."
+    ),
+    Reason.UNAUTHENTICATED: ReasonInfo(401, "Log in first.", "Сначала войдите в систему."),
+    Reason.FORBIDDEN: ReasonInfo(403, "This account may not do that.", "У этой учётной записи нет на это права."),
+    Reason.LOGIN_LOCKED: ReasonInfo(
+        429,
+        "Too many failed logins; try again later.",
+        "Слишком много неудачных попыток входа, повторите позже.",
+    ),
+    Reason.VALIDATION_FAILED: ReasonInfo(422, "Some fields cannot be like that.", "Некоторые поля заполнены неверно."),
+    Reason.TEMPLATE_IN_USE: ReasonInfo(409, "This template is in use by slots.", "Этот шаблон используется слотами."),
+    Reason.NOT_POSSIBLE_NOW: ReasonInfo(
+        409, "That is not possible as things are now.", "В текущем состоянии это невозможно."
+    ),
+    Reason.VERSION_CONFLICT: ReasonInfo(
+        412, "Somebody else changed it meanwhile; look again.", "Данные уже изменил кто-то другой, обновите их."
+    ),
+    Reason.PRECONDITION_REQUIRED: ReasonInfo(
+        428, "Say with If-Match which version you change.", "Укажите в If-Match, какую версию вы меняете."
     ),
 }

@@ -40,6 +40,14 @@ class JobRow:
     cost_microusd: int = 0
     idempotency_key: str | None = None
     joined: int = 0
+    received_at: datetime | None = None
+    """The request's first byte."""
+    requested_by: str | None = None
+    """Who asked for a test or a re-run."""
+    rerun_of: UUID | None = None
+    test_id: UUID | None = None
+    """What the variants of one test have in common."""
+    variant: int | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
 

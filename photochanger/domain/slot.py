@@ -9,7 +9,9 @@ OnTimeout = Literal["drop", "store", "poll"]
 LastResort = Literal["error", "original", "local"]
 AtBudget = Literal["refuse", "last_resort"]
 Output = Literal["as_is", "fit", "crop"]
-Auth = Literal["password", "signature", "either"]
+Auth = Literal["password", "signature", "either", "open"]
+"""`open` asks for nothing: for closed networks only."""
+Gallery = Literal["off", "token", "public"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,9 @@ class Slot:
     allows a second call beside a slow one; `keep_spares` lets a paid second picture finish and be kept. `t_late` is
     how long work may go on after the window for `on_timeout` store and poll. `output_width` and `output_height` are
     pixels, or both None for the shape of the photo that was sent. `longest_side` and `send_quality` are of the photo
-    as it travels to the provider, `jpeg_quality` of the picture as it is delivered.
+    as it travels to the provider, `jpeg_quality` of the picture as it is delivered. `name` is for people.
+    `gallery` says who sees the slot's public page: nobody, who has its link (a new `gallery_generation` makes old links
+    worthless), or everybody; `moderated` that a picture appears there only once it was approved.
     """
 
     id: str
@@ -74,6 +78,10 @@ class Slot:
     rate_burst: int | None = None
     auth: Auth = "either"
     signing_generation: int = 1
+    name: str = ""
+    gallery: Gallery = "off"
+    gallery_generation: int = 1
+    moderated: bool = False
     templates: tuple[Template, ...] = ()
 
     @property

@@ -14,8 +14,9 @@ from photochanger.domain.reasons import Reason
 from photochanger.errors import Refusal
 from photochanger.media.links import PATH, Gone, PublicLinks
 from photochanger.providers.base import FileSlice
+from photochanger.web.access import Access
+from photochanger.web.contract import binary, contract
 from photochanger.web.files import CHUNK, FileChanged
-from photochanger.web.openapi import binary, contract
 
 _readers = trio.CapacityLimiter(4)
 
@@ -28,6 +29,7 @@ def blueprint(links: PublicLinks) -> Blueprint:
     @contract(
         "A guest's photo on its way to a provider; known to that provider only, and gone when the work is done.",
         tag="reading",
+        access=Access.PUBLIC,
         responses={200: binary("image/jpeg", "image/png", "image/webp")},
         problems=(Reason.NOT_FOUND, Reason.RESULT_EXPIRED),
     )

@@ -11,8 +11,9 @@ from photochanger.errors import Refusal
 from photochanger.gallery.queries import find_job, find_result, remove_expired
 from photochanger.gallery.views import JobView, ResultView, job_fields, result_fields
 from photochanger.media.store import MediaStore
+from photochanger.web.access import Access
+from photochanger.web.contract import binary, contract, json_body
 from photochanger.web.files import send_file
-from photochanger.web.openapi import binary, contract, json_body
 
 
 def blueprint(db: Db, media: MediaStore) -> Blueprint:
@@ -23,6 +24,7 @@ def blueprint(db: Db, media: MediaStore) -> Blueprint:
     @contract(
         "How a photo's work stands.",
         tag="reading",
+        access=Access.PUBLIC,
         responses={200: [json_body(JobView)]},
         problems=(Reason.NOT_FOUND, Reason.DATABASE_UNAVAILABLE),
     )
@@ -36,6 +38,7 @@ def blueprint(db: Db, media: MediaStore) -> Blueprint:
     @contract(
         "What the result is, and where; 404 while there is none.",
         tag="reading",
+        access=Access.PUBLIC,
         responses={200: [json_body(ResultView)]},
         problems=(Reason.NOT_FOUND, Reason.RESULT_EXPIRED, Reason.DATABASE_UNAVAILABLE),
     )
@@ -51,6 +54,7 @@ def blueprint(db: Db, media: MediaStore) -> Blueprint:
     @contract(
         "The picture, with ETag and ranges.",
         tag="reading",
+        access=Access.PUBLIC,
         responses={200: binary("image/jpeg", "image/png"), 206: binary("image/jpeg", "image/png"), 304: []},
         problems=(Reason.NOT_FOUND, Reason.RESULT_EXPIRED, Reason.DATABASE_UNAVAILABLE),
     )

@@ -6,8 +6,8 @@ from collections import OrderedDict
 
 import trio
 
+from photochanger.domain.passwords import check_password
 from photochanger.domain.slot import Slot
-from photochanger.slots.secrets import check_password
 
 REMEMBER = 600.0
 """Seconds for which a right password is not checked by bcrypt again."""

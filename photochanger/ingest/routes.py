@@ -6,7 +6,8 @@ from photochanger.domain.reasons import Reason
 from photochanger.ingest.service import Ingest
 from photochanger.ingest.signature import HEADERS as SIGNATURE_HEADERS
 from photochanger.ingest.signature import QUERY as SIGNATURE_QUERY
-from photochanger.web.openapi import Body, binary, contract, json_body, parameter
+from photochanger.web.access import Access
+from photochanger.web.contract import Body, binary, contract, json_body, parameter
 
 FORM = Body(
     "multipart/form-data",
@@ -75,6 +76,7 @@ def blueprint(ingest: Ingest) -> Blueprint:
     @contract(
         "Process one photo: the processed picture is the answer.",
         tag="ingest",
+        access=Access.PUBLIC,
         request=FORM,
         responses={200: [*binary("image/jpeg", "image/png"), json_body(DESCRIPTION)]},
         headers={200: HEADERS, 429: LIMITS | RETRY_AFTER, 503: RETRY_AFTER, 504: RETRY_AFTER},

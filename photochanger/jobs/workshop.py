@@ -10,13 +10,13 @@ from photochanger.jobs.activity import Activity
 from photochanger.jobs.hedges import EarlyHedges
 from photochanger.jobs.ledger import Ledger
 from photochanger.jobs.reserve import Reserve
+from photochanger.jobs.shelf import TemplateShelf
 from photochanger.jobs.store import JobStore
 from photochanger.media.store import MediaStore
 from photochanger.media.threads import PictureThreads
 from photochanger.observability.metrics import Metrics
 from photochanger.providers.base import Publisher
 from photochanger.providers.group import ProviderGroup
-from photochanger.slots.templates import TemplateShelf
 
 
 @dataclass(frozen=True, slots=True)

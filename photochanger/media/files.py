@@ -1,6 +1,7 @@
 """Writing one small file whole or not at all, and making names durable."""
 
 import os
+import secrets
 from pathlib import Path
 
 from photochanger.errors import StorageUnavailable
@@ -30,6 +31,20 @@ def write_new(path: Path, data: bytes) -> None:
             raise
     except OSError as error:
         raise storage_error(error, "A picture cannot be written") from error
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Replace `path` with a file that nobody else may read: whole or not at all, and durable. Raises OSError."""
+    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

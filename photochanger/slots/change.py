@@ -10,9 +10,9 @@ from photochanger.db.facade import Db
 from photochanger.db.transaction import Transaction
 from photochanger.domain.reasons import Reason
 from photochanger.domain.slot import AtBudget, Auth, LastResort, OnTimeout, Output, Slot
+from photochanger.domain.wording import told
 from photochanger.errors import Problem, Refusal, SlotInvalid
 from photochanger.slots.rows import SELECT, slot_of
-from photochanger.slots.wording import told
 
 Check = Callable[[Slot], list[Problem]]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}$")]

@@ -6,11 +6,11 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from photochanger.domain.slot import Plan, Slot
+from photochanger.domain.wording import told
 from photochanger.errors import ConfigError, Problem
 from photochanger.media.fit import LARGEST, SMALLEST
 from photochanger.providers.base import Driver
 from photochanger.slots.public_address import unreachable
-from photochanger.slots.wording import told
 
 MOST_PLANS: Final = 5
 """The first plan and its fallbacks: more can hardly be tried inside any window."""

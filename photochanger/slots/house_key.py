@@ -1,5 +1,6 @@
 """The house's own secret: made once, kept in `SECRETS_DIR`, the root of every signature that this house gives."""
 
+import hmac
 import os
 import secrets
 from pathlib import Path
@@ -31,6 +32,11 @@ def house_secret(folder: Path) -> bytes:
     if len(found) != SIZE:
         raise ConfigError(f"SECRETS_DIR: {FILE} has {len(found)} bytes, a key has {SIZE}; restore it from a backup")
     return found
+
+
+def derived(secret: bytes, purpose: str) -> bytes:
+    """A key of its own for each purpose: who learns one of them learns no other. 32 bytes."""
+    return hmac.digest(secret, f"photochanger {purpose}".encode(), "sha256")
 
 
 def _make(path: Path) -> None:

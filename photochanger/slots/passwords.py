@@ -5,7 +5,7 @@ from typing import Final
 import trio
 
 from photochanger.db.facade import Db
-from photochanger.slots.secrets import hash_password
+from photochanger.domain.passwords import hash_password
 
 _MISSING: Final = "SELECT id FROM slot WHERE secret_hash IS NULL AND archived_at IS NULL ORDER BY id"
 _FILL: Final = """

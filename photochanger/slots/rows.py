@@ -10,7 +10,8 @@ SELECT: Final = """
 SELECT id, version, provider, operation, settings, secret_hash, is_active, size_limit_bytes, t_sync_seconds,
        permits, mailbox, allow_png, jpeg_quality, longest_side, send_quality, fallbacks, hedge, keep_spares, on_timeout,
        t_late_seconds, last_resort, last_resort_settings, dedupe_seconds, budget_day_microusd, at_budget, output,
-       output_width, output_height, rate_per_minute, rate_burst, auth, signing_generation,
+       output_width, output_height, rate_per_minute, rate_burst, auth, signing_generation, name, gallery,
+       gallery_generation, moderated,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('id', media.id, 'role', bound.role, 'position', bound.position,
                                                      'mime', media.mime, 'path', media.path)
                                   ORDER BY bound.position), '[]'::jsonb)

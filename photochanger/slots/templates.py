@@ -9,8 +9,7 @@ import trio
 
 from photochanger.db.facade import Db
 from photochanger.domain.reasons import Reason
-from photochanger.domain.slot import Slot, Template
-from photochanger.errors import PictureError, Problem, Refusal, SlotInvalid, StorageUnavailable
+from photochanger.errors import Problem, Refusal, SlotInvalid
 from photochanger.media.files import storage_error, write_new
 from photochanger.media.formats.layout import Format, damaged
 from photochanger.media.pixels import decoding, load, upright
@@ -18,7 +17,7 @@ from photochanger.media.prepare import as_it_came, to_jpeg
 from photochanger.media.probe import MAX_PIXELS, Probe, probe
 from photochanger.media.store import MediaStore
 from photochanger.media.threads import PictureThreads, Priority
-from photochanger.providers.base import PreparedPhoto, TemplateImage
+from photochanger.providers.base import PreparedPhoto
 
 LONGEST_SIDE: Final = 3072
 """Pixels; a larger template is made smaller once, because every photo of its slot takes it along."""
@@ -48,8 +47,6 @@ ON CONFLICT (slot_id, position) DO UPDATE SET role = EXCLUDED.role, template_id 
 """
 _UNBIND: Final = "DELETE FROM slot_template WHERE slot_id = $1 AND position = $2 RETURNING template_id"
 _BUMP: Final = "UPDATE slot SET version = version + 1, updated_at = now() WHERE id = $1"
-
-_readers = trio.CapacityLimiter(4)
 
 
 async def add_template(
@@ -121,26 +118,6 @@ async def unbind(db: Db, slot_id: str, position: int) -> UUID:
         return unbound
 
 
-class TemplateShelf:
-    """The templates that were needed so far, ready to travel: the file of each is looked at once."""
-
-    def __init__(self, media: MediaStore) -> None:
-        self._media = media
-        self._ready: dict[UUID, PreparedPhoto] = {}
-
-    async def load(self, slot: Slot) -> tuple[TemplateImage, ...]:
-        """The templates of `slot` in their order. Raises StorageUnavailable naming one that is gone or damaged."""
-        return tuple([TemplateImage(template.role, await self._photo(template)) for template in slot.templates])
-
-    async def _photo(self, template: Template) -> PreparedPhoto:
-        ready = self._ready.get(template.id)
-        if ready is None:
-            path = self._media.locate(template.path)
-            ready = await trio.to_thread.run_sync(_look, template.id, path, limiter=_readers)
-            self._ready[template.id] = ready
-        return ready
-
-
 # --- in a thread from here on ---
 
 
@@ -168,13 +145,3 @@ def _bytes_of(photo: PreparedPhoto) -> bytes:
     return b"".join(
         part if isinstance(part, bytes) else whole[part.offset : part.offset + part.length] for part in photo.parts
     )
-
-
-def _look(template_id: UUID, path: Path) -> PreparedPhoto:
-    try:
-        photo = as_it_came(path, probe(path))
-    except (PictureError, StorageUnavailable) as error:
-        raise StorageUnavailable(f"template {template_id}: {error}") from None
-    if photo is None:
-        raise StorageUnavailable(f"template {template_id}: the file is not the one that was kept")
-    return photo

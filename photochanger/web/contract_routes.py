@@ -5,8 +5,10 @@ from typing import Any
 
 from quart import Blueprint, Response, jsonify
 
+from photochanger.web.access import Access
 from photochanger.web.app import App
-from photochanger.web.openapi import contract, document, json_body
+from photochanger.web.contract import contract, json_body
+from photochanger.web.openapi import document
 
 
 def blueprint(app: App) -> Blueprint:
@@ -18,7 +20,7 @@ def blueprint(app: App) -> Blueprint:
         return document(app)
 
     @routes.get("/openapi.json")
-    @contract("This document.", tag="contract", responses={200: [json_body({"type": "object"})]})
+    @contract("This document.", tag="contract", access=Access.PUBLIC, responses={200: [json_body({"type": "object"})]})
     async def openapi() -> Response:
         return jsonify(whole())
 

@@ -12,7 +12,8 @@ from photochanger.domain.budget import Level
 from photochanger.errors import StorageUnavailable
 from photochanger.media.store import MediaStore
 from photochanger.observability.metrics import Metrics
-from photochanger.web.openapi import Body, contract, json_body
+from photochanger.web.access import Access
+from photochanger.web.contract import Body, contract, json_body
 from photochanger.web.providers import ProviderView
 from supervisors import Snapshot
 
@@ -120,7 +121,12 @@ def blueprint(check: HealthCheck, metrics: Metrics) -> Blueprint:
     routes = Blueprint("health", __name__)
 
     @routes.get("/healthz")
-    @contract("Alive, and what is not as it should be.", tag="health", responses={200: [json_body(Health)]})
+    @contract(
+        "Alive, and what is not as it should be.",
+        tag="health",
+        access=Access.PUBLIC,
+        responses={200: [json_body(Health)]},
+    )
     async def healthz() -> Response:
         return jsonify(msgspec.to_builtins(check.look()))
 
@@ -128,6 +134,7 @@ def blueprint(check: HealthCheck, metrics: Metrics) -> Blueprint:
     @contract(
         "May photos be sent here?",
         tag="health",
+        access=Access.PUBLIC,
         responses={200: [json_body(Health)], 503: [json_body(Health)]},
     )
     async def readyz() -> tuple[Response, int]:
@@ -135,7 +142,12 @@ def blueprint(check: HealthCheck, metrics: Metrics) -> Blueprint:
         return jsonify(msgspec.to_builtins(health)), 200 if health.ready else 503
 
     @routes.get("/metrics")
-    @contract("Counters for Prometheus.", tag="health", responses={200: [Body("text/plain", {"type": "string"})]})
+    @contract(
+        "Counters for Prometheus.",
+        tag="health",
+        access=Access.PUBLIC,
+        responses={200: [Body("text/plain", {"type": "string"})]},
+    )
     async def prometheus() -> Response:
         return Response(metrics.render(), mimetype="text/plain; version=0.0.4")
 

@@ -1,97 +1,26 @@
-"""The contract: each route says beside its code what it answers, and OpenAPI 3.1 is made from that.
+"""OpenAPI 3.1 from the contracts of the routes.
 
 Schemas come from msgspec types, problems from the closed list of reasons, paths from Quart's own URL map; so
 the document cannot name a route that does not exist, and a route without a description is an error.
 """
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 from quart import Quart
 
 from photochanger import __version__
+from photochanger.domain.permission import Permission
 from photochanger.domain.reasons import REASONS, Reason
+from photochanger.web.access import Access
+from photochanger.web.contract import Body, Contract, Problem, contract_of
 
-Route = TypeVar("Route", bound=Callable[..., Any])
-
-_ATTRIBUTE = "__contract__"
-
-
-class Problem(msgspec.Struct, omit_defaults=True):
-    """An error, as RFC 9457 describes it; `failure_reason` is one of the closed list of reasons."""
-
-    type: str
-    title: str
-    status: int
-    failure_reason: str
-    detail: str = ""
-    job_id: str = ""
-    retry_after: int = 0
-    result_url: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Body:
-    """One kind of body: its media type, and a msgspec type or a raw JSON schema."""
-
-    media_type: str
-    schema: Any
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-def json_body(schema: Any) -> Body:
-    """A JSON body of a msgspec type."""
-    return Body("application/json", schema)
-
-
-def binary(*media_types: str) -> list[Body]:
-    """A body that is a file."""
-    return [Body(kind, {"type": "string", "contentMediaType": kind}) for kind in media_types]
-
-
-def parameter(name: str, place: Literal["header", "query"], description: str, pattern: str) -> Mapping[str, Any]:
-    """Something that a request may say; `pattern` is the regular expression of its whole value."""
-    schema = {"type": "string", "pattern": f"^{pattern}$"}
-    return {"name": name, "in": place, "required": False, "description": description, "schema": schema}
-
-
-@dataclass(frozen=True, slots=True)
-class Contract:
-    """What a route answers."""
-
-    summary: str
-    tag: str
-    responses: Mapping[int, list[Body]]
-    problems: tuple[Reason, ...] = ()
-    request: Body | None = None
-    headers: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
-    parameters: tuple[Mapping[str, Any], ...] = ()
-
-
-def contract(
-    summary: str,
-    *,
-    tag: str,
-    responses: Mapping[int, list[Body]],
-    problems: tuple[Reason, ...] = (),
-    request: Body | None = None,
-    headers: Mapping[int, Mapping[str, str]] | None = None,
-    parameters: tuple[Mapping[str, Any], ...] = (),
-) -> Callable[[Route], Route]:
-    """Describe a route. `headers` gives, per status, the response headers and what they mean.
-
-    `parameters` are what a request may say in headers and in its query, as OpenAPI writes it (`parameter` makes one);
-    those of the path are known from the route itself.
-    """
-
-    def attach(route: Route) -> Route:
-        setattr(route, _ATTRIBUTE, Contract(summary, tag, responses, problems, request, headers or {}, parameters))
-        return route
-
-    return attach
+SESSION_COOKIE = "photochanger_session"
+SAFE = frozenset({"get", "head", "options"})
+CSRF_HEADER = "X-CSRF-Token"
+"""What a page sends along with its cookie when it changes something."""
 
 
 def document(app: Quart) -> dict[str, Any]:
@@ -100,9 +29,7 @@ def document(app: Quart) -> dict[str, Any]:
     for rule in app.url_map.iter_rules():
         if rule.endpoint == "static":
             continue
-        found: Contract | None = getattr(app.view_functions[rule.endpoint], _ATTRIBUTE, None)
-        if found is None:
-            raise LookupError(f"the route {rule.rule} is not described")
+        found = contract_of(app.view_functions[rule.endpoint])
         path = re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", r"{\1}", rule.rule)
         methods = (rule.methods or set()) - {"HEAD", "OPTIONS"}
         contracts += [(path, method.lower(), rule.endpoint, found) for method in methods]
@@ -112,7 +39,7 @@ def document(app: Quart) -> dict[str, Any]:
     schemas = dict(zip(ordered, refs, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for path, method, endpoint, found in sorted(contracts, key=lambda item: item[:2]):
-        paths.setdefault(path, {})[method] = _operation(path, endpoint, found, schemas)
+        paths.setdefault(path, {})[method] = _operation(path, method, endpoint, found, schemas)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -121,7 +48,13 @@ def document(app: Quart) -> dict[str, Any]:
             "description": "A booth's photo in, the processed photo out, in the same request.",
         },
         "paths": paths,
-        "components": {"schemas": dict(sorted(components.items()))},
+        "components": {
+            "schemas": dict(sorted(components.items())),
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "session": {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE},
+            },
+        },
     }
 
 
@@ -130,7 +63,65 @@ def _bodies(found: Contract) -> list[Body]:
     return bodies + ([found.request] if found.request else [])
 
 
-def _operation(path: str, endpoint: str, found: Contract, schemas: Mapping[Any, Any]) -> dict[str, Any]:
+def _usual_problems(found: Contract, method: str) -> list[Reason]:
+    """What follows from how the route is made."""
+    usual = [Reason.INTERNAL_ERROR]
+    if found.access is not Access.PUBLIC:
+        usual.append(Reason.UNAUTHENTICATED)
+        if isinstance(found.access, Permission) or method not in SAFE:
+            usual.append(Reason.FORBIDDEN)
+    if found.request is not None:
+        usual += [Reason.INVALID_REQUEST, Reason.PAYLOAD_TOO_LARGE]
+        if found.request.media_type == "application/json":
+            usual.append(Reason.VALIDATION_FAILED)
+    if found.query is not None:
+        usual.append(Reason.VALIDATION_FAILED)
+    if found.versioned:
+        usual += [Reason.PRECONDITION_REQUIRED, Reason.VERSION_CONFLICT]
+    return usual
+
+
+def _parameters(found: Contract, method: str) -> list[Mapping[str, Any]]:
+    """What a request may say beside its path and its body."""
+    told = list(found.parameters)
+    if found.query is not None:
+        (_,), components = msgspec.json.schema_components([found.query], ref_template="#/components/schemas/{name}")
+        schema = components[found.query.__name__]
+        wanted = schema.get("required", [])
+        told += [
+            {
+                "name": name,
+                "in": "query",
+                "required": name in wanted,
+                "schema": {key: value for key, value in each.items() if key != "description"},
+            }
+            | ({"description": each["description"]} if "description" in each else {})
+            for name, each in schema["properties"].items()
+        ]
+    if found.versioned:
+        told.append(
+            {
+                "name": "If-Match",
+                "in": "header",
+                "required": True,
+                "description": "The ETag of the version that is changed; `*` for whichever there is.",
+                "schema": {"type": "string", "pattern": r'^(\*|"[0-9]{1,18}")$'},
+            }
+        )
+    if found.access is not Access.PUBLIC and method not in SAFE:
+        told.append(
+            {
+                "name": CSRF_HEADER,
+                "in": "header",
+                "required": False,
+                "description": "From the session's own description; needed where the session cookie is used.",
+                "schema": {"type": "string"},
+            }
+        )
+    return told
+
+
+def _operation(path: str, method: str, endpoint: str, found: Contract, schemas: Mapping[Any, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": endpoint.replace(".", "_"),
         "summary": found.summary,
@@ -139,7 +130,7 @@ def _operation(path: str, endpoint: str, found: Contract, schemas: Mapping[Any, 
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
             for name in re.findall(r"{([^}]+)}", path)
         ]
-        + list(found.parameters),
+        + _parameters(found, method),
         "responses": {},
     }
     if found.request:
@@ -149,8 +140,12 @@ def _operation(path: str, endpoint: str, found: Contract, schemas: Mapping[Any, 
         if bodies:
             answer["content"] = _content(bodies, schemas)
         operation["responses"][str(status)] = answer | _headers(found, status)
+    if found.access is not Access.PUBLIC:
+        known: list[dict[str, list[str]]] = [{"bearer": []}, {"session": []}]
+        operation["security"] = [{}, *known] if found.access is Access.OPTIONAL else known
+        operation["x-access"] = found.access.value
     by_status: dict[int, list[Reason]] = {}
-    for reason in found.problems:
+    for reason in dict.fromkeys((*found.problems, *_usual_problems(found, method))):
         by_status.setdefault(REASONS[reason].status, []).append(reason)
     for status, reasons in sorted(by_status.items()):
         operation["responses"][str(status)] = {
@@ -166,7 +161,14 @@ def _headers(found: Contract, status: int) -> dict[str, Any]:
     return {"headers": shown} if shown else {}
 
 
-_STATUS = {200: "Success.", 206: "The range that was asked for.", 304: "Not modified.", 503: "Not ready."}
+_STATUS = {
+    200: "Success.",
+    201: "Made.",
+    204: "Done.",
+    206: "The range that was asked for.",
+    304: "Not modified.",
+    503: "Not ready.",
+}
 
 
 def _content(bodies: list[Body], schemas: Mapping[Any, Any]) -> dict[str, Any]:

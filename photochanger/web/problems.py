@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from photochanger.domain.reasons import REASONS, Reason
-from photochanger.errors import DatabaseUnavailable, PictureError, Refusal, StorageUnavailable
+from photochanger.errors import DatabaseUnavailable, PictureError, Problem, Refusal, SlotInvalid, StorageUnavailable
 
 log = logging.getLogger("photochanger.web")
 
@@ -38,6 +38,7 @@ def document(
     retry_after: int | None = None,
     job_id: UUID | str | None = None,
     result_url: str | None = None,
+    errors: Sequence[Problem] = (),
     language: str = "en",
 ) -> dict[str, Any]:
     """The members of one problem. Those that are not known are left out."""
@@ -56,6 +57,8 @@ def document(
         members["retry_after"] = retry_after
     if result_url is not None:
         members["result_url"] = result_url
+    if errors:
+        members["errors"] = [{"field": error.field, "message": error.message} for error in errors]
     return members
 
 
@@ -67,6 +70,7 @@ def problem(
     retry_after: int | None = None,
     job_id: UUID | str | None = None,
     result_url: str | None = None,
+    errors: Sequence[Problem] = (),
     headers: Iterable[tuple[str, str]] = (),
 ) -> Response:
     """The response that tells the current request of `reason`, in the language it asks for (English or Russian).
@@ -85,6 +89,7 @@ def problem(
         retry_after=retry_after,
         job_id=job_id,
         result_url=result_url,
+        errors=errors,
         language=language,
     )
     response = TrioResponse(_dump(members), status=members["status"], content_type=MIME)
@@ -94,6 +99,8 @@ def problem(
     response.headers["Content-Language"] = language
     if retry_after is not None:
         response.headers["Retry-After"] = str(retry_after)
+    if reason is Reason.UNAUTHENTICATED:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="photochanger"'
     if "job_id" in members:
         response.headers["X-Job-Id"] = members["job_id"]
     return response
@@ -127,7 +134,10 @@ async def expected(error: Exception) -> Response:
                 retry_after=error.retry_after,
                 job_id=error.job_id,
                 result_url=error.result_url,
+                errors=error.errors,
             )
+        case SlotInvalid():
+            return problem(Reason.VALIDATION_FAILED, errors=error.problems)
         case PictureError():
             return problem(error.reason, detail=error.detail)
         case DatabaseUnavailable():

@@ -8,7 +8,8 @@ from quart import Blueprint, Response
 
 from photochanger.domain.breaker import BreakerState
 from photochanger.domain.latency import Expected
-from photochanger.web.openapi import contract, json_body
+from photochanger.web.access import Access
+from photochanger.web.contract import contract, json_body
 from supervisors import AdmissionStatistics
 
 
@@ -98,6 +99,7 @@ def blueprint(providers: Callable[[], Sequence[ProviderView]]) -> Blueprint:
     @contract(
         "How the providers are.",
         tag="providers",
+        access=Access.PUBLIC,
         responses={200: [json_body(ProvidersView)]},
     )
     async def get_providers() -> Response:

@@ -8,6 +8,7 @@ import pytest
 import trio
 
 from photochanger.media.vips import Image
+from tests.house.shared import without_hedges
 from tests.lab.house import PASSWORD, Lab
 
 
@@ -81,6 +82,7 @@ async def test_png_is_answered_only_where_the_slot_allows_it(lab: Lab, small_pho
 
 
 async def test_fifteen_slots_at_once(lab: Lab, small_photo: bytes) -> None:
+    await without_hedges(lab)
     shots = {}
 
     async def one(slot: str) -> None:

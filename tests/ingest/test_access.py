@@ -6,9 +6,9 @@ import bcrypt
 import pytest
 import trio
 
+from photochanger.domain.passwords import hash_password
 from photochanger.domain.slot import Slot
 from photochanger.ingest.access import CAPACITY, REMEMBER, REMEMBER_WRONG, PasswordCheck
-from photochanger.slots.secrets import hash_password
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
         made.append(stored)
         return real(password, stored)
 
-    monkeypatch.setattr("photochanger.slots.secrets.bcrypt.checkpw", counted)
+    monkeypatch.setattr("photochanger.domain.passwords.bcrypt.checkpw", counted)
     return made
 
 

@@ -15,6 +15,7 @@ from photochanger.jobs.hedges import EarlyHedges
 from photochanger.jobs.journal import Journal
 from photochanger.jobs.ledger import Ledger
 from photochanger.jobs.reserve import Reserve
+from photochanger.jobs.shelf import TemplateShelf
 from photochanger.jobs.store import JobStore
 from photochanger.jobs.upload import Upload
 from photochanger.jobs.workshop import Workshop
@@ -24,7 +25,6 @@ from photochanger.media.threads import PictureThreads
 from photochanger.observability.metrics import Metrics
 from photochanger.providers.base import Call
 from photochanger.providers.group import ProviderGroup
-from photochanger.slots.templates import TemplateShelf
 
 PRICE = 67_000
 """Microusd that a call is expected to cost."""

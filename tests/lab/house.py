@@ -7,18 +7,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import trio
 
+from photochanger.accounts.credentials import FILE, Account, write_accounts
 from photochanger.app import House
 from photochanger.config import Config
 from photochanger.db.facade import Db
 from photochanger.db.loop import open_loop
 from photochanger.demo.dslr import Options, Shot, shoot
+from photochanger.domain.passwords import hash_password
+from photochanger.domain.permission import Permission
 from photochanger.providers.gemini.simulator import GeminiSimulator
-from photochanger.slots.secrets import hash_password
 
 PASSWORD = "booth-Пароль-42"
 _HASH = hash_password(PASSWORD, rounds=4)
+
+ADMIN, ADMIN_PASSWORD = "serg", "admin-Пароль-42"
+_ADMIN = Account(ADMIN, hash_password(ADMIN_PASSWORD, rounds=4), frozenset(Permission))
+READER, READER_PASSWORD = "igor", "reader-Пароль-42"
+_READER = Account(READER, hash_password(READER_PASSWORD, rounds=4), frozenset({Permission.STATS_READ}))
 
 
 @dataclass(slots=True)
@@ -45,6 +53,18 @@ class Lab:
     ) -> Shot:
         """Send a photo as the booth does."""
         return await shoot(self.url(slot), photo, password=password, options=Options(**options))
+
+    def bearer(self, username: str = ADMIN) -> dict[str, str]:
+        """The header that makes a request this account's: ADMIN may everything, READER read statistics."""
+        account = self.house.accounts.find(username)
+        assert account is not None, "there is no such account"
+        return {"Authorization": f"Bearer {self.house.tokens.give(account)[0]}"}
+
+    def api(self, username: str | None = ADMIN) -> httpx.AsyncClient:
+        """A client for the house's routes; with None a stranger's."""
+        return httpx.AsyncClient(
+            base_url=self.base_url, headers=self.bearer(username) if username else {}, trust_env=False, timeout=30
+        )
 
     async def set_slot(self, slot_id: str = "slot-001", **columns: Any) -> None:
         """Change a slot's row, and have the house know it."""
@@ -135,6 +155,7 @@ async def running_house(
     With `answer` the simulator draws nothing: it gives that JPEG to every call.
     """
     async with running_simulator(fixed_answer=answer) as simulator, open_loop() as loop, trio.open_nursery() as nursery:
+        await trio.to_thread.run_sync(write_accounts, var / "secrets" / FILE, [_ADMIN, _READER])
         house = House(config_for(var, database_url, simulator, **changes), Db(loop))
         await nursery.start(house.run)
         # Most tests send one photo many times, and mean a new one each time.

@@ -13,11 +13,12 @@ from photochanger.db.facade import Db
 from photochanger.domain.reasons import Reason
 from photochanger.domain.slot import Slot
 from photochanger.errors import DatabaseUnavailable, PictureError, Refusal, SlotInvalid, StorageUnavailable
+from photochanger.jobs.shelf import TemplateShelf
 from photochanger.media.filesystem import FilesystemStore
 from photochanger.media.probe import probe
 from photochanger.media.threads import PictureThreads
 from photochanger.slots.snapshot import SlotBook
-from photochanger.slots.templates import LONGEST_SIDE, MOST, TemplateShelf, add_template, bind, unbind
+from photochanger.slots.templates import LONGEST_SIDE, MOST, add_template, bind, unbind
 from tests.lab import pictures
 from tests.media.reading import decoded, difference, sent
 from tests.media.test_probe import BAD

@@ -26,6 +26,7 @@ from photochanger.jobs.lanes import Lanes
 from photochanger.jobs.ledger import Ledger
 from photochanger.jobs.reply import ErrorReply, PictureReply, Reply, Waiter
 from photochanger.jobs.reserve import Reserve
+from photochanger.jobs.shelf import TemplateShelf
 from photochanger.jobs.twins import Done, Twins
 from photochanger.jobs.upload import Upload
 from photochanger.jobs.workshop import Workshop
@@ -34,7 +35,6 @@ from photochanger.media.probe import probe
 from photochanger.media.threads import PictureThreads
 from photochanger.observability.metrics import Metrics
 from photochanger.providers.group import ProviderGroup
-from photochanger.slots.templates import TemplateShelf
 from supervisors import unwrap
 from tests.lab.pictures import photo, salted
 from tests.lab.virtual.providers import Asked, ScriptedDriver

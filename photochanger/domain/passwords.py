@@ -1,4 +1,4 @@
-"""How slot passwords are stored: bcrypt over a digest."""
+"""How passwords are stored: bcrypt over a digest."""
 
 import hashlib
 

@@ -1,0 +1,100 @@
+"""What a request says, as typed values: its JSON body, its query, the version that it changes."""
+
+import re
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+import msgspec
+from quart import Request
+
+from photochanger.domain.reasons import Reason
+from photochanger.domain.wording import told
+from photochanger.errors import Problem, Refusal
+from photochanger.web.outputs import etag_of
+
+T = TypeVar("T")
+
+_ETAG: Final = re.compile(r'"([0-9]{1,18})"')
+
+
+async def read_json(request: Request, kind: type[T]) -> T:
+    """The body as `kind`. Raises Refusal: `invalid_request` for what is no JSON, `validation_failed` by field.
+
+    The media type must be JSON's: a form that a foreign page makes a browser send is none.
+    """
+    if request.mimetype != "application/json":
+        raise Refusal(Reason.INVALID_REQUEST, "The body must be application/json.")
+    raw = await request.get_data()
+    try:
+        # First as it is: a syntax error is told as one, whatever type it hides.
+        document = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Refusal(Reason.INVALID_REQUEST, f"The body is no JSON: {error}.") from None
+    if nul := _nul_in(document, ""):
+        raise invalid(Problem(nul, "contains the character NUL, which cannot be stored"))
+    return _converted(document, kind, strict=True)
+
+
+def read_query(request: Request, kind: type[T]) -> T:
+    """The query as `kind`, a msgspec struct. Raises Refusal: `validation_failed`, naming the parameter.
+
+    A parameter that is not known is refused: a filter with a typing error would show everything.
+    """
+    values: dict[str, Any] = {}
+    for name, given in request.args.lists():
+        if len(given) > 1:
+            raise invalid(Problem(name[:60], "is given more than once"))
+        if "\0" in given[0] or "\0" in name:
+            raise invalid(Problem(name.replace("\0", "")[:60], "contains the character NUL"))
+        values[name] = given[0]
+    return _converted(values, kind, strict=False)
+
+
+def required_version(request: Request) -> int | None:
+    """The version that the caller has seen and changes, from If-Match; None for `*`, whichever there is.
+
+    Raises Refusal: `precondition_required` without the header, `version_conflict` for a tag that was never ours.
+    """
+    given = request.headers.get("If-Match")
+    if given is None:
+        raise Refusal(Reason.PRECONDITION_REQUIRED)
+    if given.strip() == "*":
+        return None
+    found = _ETAG.fullmatch(given.strip())
+    if found is None:
+        raise Refusal(Reason.VERSION_CONFLICT, f"If-Match must be an ETag of ours, as in {etag_of(7)}.")
+    return int(found[1])
+
+
+def read_id(text: str) -> UUID:
+    """An id of the path. Raises Refusal (not_found) for what cannot be one."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise Refusal(Reason.NOT_FOUND) from None
+
+
+def invalid(*problems: Problem) -> Refusal:
+    """The refusal that tells what is wrong, by field."""
+    return Refusal(Reason.VALIDATION_FAILED, errors=problems)
+
+
+def _converted(values: Any, kind: type[T], *, strict: bool) -> T:
+    try:
+        return msgspec.convert(values, kind, strict=strict)
+    except msgspec.ValidationError as error:
+        path, message = told(str(error))
+        raise invalid(Problem(path.lstrip(".") or "body", message)) from None
+
+
+def _nul_in(value: Any, path: str) -> str:
+    """Where in a JSON document there is the one character that PostgreSQL cannot store; empty when nowhere."""
+    match value:
+        case str():
+            return (path or "body") if "\0" in value else ""
+        case dict():
+            pairs = [(f"{path}.{name}".lstrip("."), name, each) for name, each in value.items()]
+            return next((w.replace("\0", "") for w, name, each in pairs if "\0" in name or _nul_in(each, w)), "")
+        case list():
+            return next((where for n, each in enumerate(value) if (where := _nul_in(each, f"{path}[{n}]"))), "")
+    return ""
