@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench bench-policy lock clean
+.PHONY: help run test check format contract bench bench-policy lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 15
@@ -26,6 +26,9 @@ check: $(VENV)/.dev ## style, types, walls between the packages
 format: $(VENV)/.dev ## put the code into its form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+contract: $(VENV)/.dev ## ops/contracts from the code; keep it as released: make contract ARGS=--release
+	$(BIN)/python -m tests.contracts.files $(ARGS)
 
 bench: $(VENV)/.dev ## figures against a bare server, in one run: make bench ARGS=--quick
 	$(BIN)/python -m tests.lab.bench $(ARGS)

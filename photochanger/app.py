@@ -144,7 +144,8 @@ class House:
             self._providers_in_use,
             self._budgets,
         )
-        self.server = Server(self._web(), host=config.host, port=config.port, drain_grace=4.0)
+        self.app = self._web()
+        self.server = Server(self.app, host=config.host, port=config.port, drain_grace=4.0)
 
         async def run_recovery(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
             await self.media.open()

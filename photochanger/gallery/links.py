@@ -30,6 +30,7 @@ def blueprint(links: PublicLinks) -> Blueprint:
         "A guest's photo on its way to a provider; known to that provider only, and gone when the work is done.",
         tag="reading",
         access=Access.PUBLIC,
+        database=False,
         responses={200: binary("image/jpeg", "image/png", "image/webp")},
         problems=(Reason.NOT_FOUND, Reason.RESULT_EXPIRED),
     )

@@ -27,7 +27,7 @@ class Problem(msgspec.Struct, omit_defaults=True):
     type: str
     title: str
     status: int
-    failure_reason: str
+    failure_reason: Reason
     detail: str = ""
     job_id: str = ""
     retry_after: int = 0
@@ -74,6 +74,7 @@ class Contract:
     parameters: tuple[Mapping[str, Any], ...] = ()
     query: type[msgspec.Struct] | None = None
     versioned: bool = False
+    database: bool = True
 
 
 def contract(
@@ -88,18 +89,19 @@ def contract(
     parameters: tuple[Mapping[str, Any], ...] = (),
     query: type[msgspec.Struct] | None = None,
     versioned: bool = False,
+    database: bool = True,
 ) -> Callable[[Route], Route]:
     """Describe a route. `headers` gives, per status, the response headers and what they mean.
 
     `access` is what the caller needs. `parameters` are what a request may say in headers and in its query, as OpenAPI
     writes it (`parameter` makes one); those of the path are known from the route itself, those of `query` from the
-    struct that the handler reads it into. A `versioned` route wants If-Match. The problems that follow from all this
-    are told by themselves.
+    struct that the handler reads it into. A `versioned` route wants If-Match; one that asks no `database` says so. The
+    problems that follow from all this are told by themselves.
     """
 
     def attach(route: Route) -> Route:
         found = Contract(
-            summary, tag, access, responses, problems, request, headers or {}, parameters, query, versioned
+            summary, tag, access, responses, problems, request, headers or {}, parameters, query, versioned, database
         )
         setattr(route, _ATTRIBUTE, found)
         return route

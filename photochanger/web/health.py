@@ -125,6 +125,7 @@ def blueprint(check: HealthCheck, metrics: Metrics) -> Blueprint:
         "Alive, and what is not as it should be.",
         tag="health",
         access=Access.PUBLIC,
+        database=False,
         responses={200: [json_body(Health)]},
     )
     async def healthz() -> Response:
@@ -135,6 +136,7 @@ def blueprint(check: HealthCheck, metrics: Metrics) -> Blueprint:
         "May photos be sent here?",
         tag="health",
         access=Access.PUBLIC,
+        database=False,
         responses={200: [json_body(Health)], 503: [json_body(Health)]},
     )
     async def readyz() -> tuple[Response, int]:
@@ -146,6 +148,7 @@ def blueprint(check: HealthCheck, metrics: Metrics) -> Blueprint:
         "Counters for Prometheus.",
         tag="health",
         access=Access.PUBLIC,
+        database=False,
         responses={200: [Body("text/plain", {"type": "string"})]},
     )
     async def prometheus() -> Response:

@@ -100,6 +100,7 @@ def blueprint(providers: Callable[[], Sequence[ProviderView]]) -> Blueprint:
         "How the providers are.",
         tag="providers",
         access=Access.PUBLIC,
+        database=False,
         responses={200: [json_body(ProvidersView)]},
     )
     async def get_providers() -> Response:

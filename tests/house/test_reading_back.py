@@ -324,14 +324,25 @@ def test_the_contract_is_valid_and_names_every_route(ask: Callable[[Ask], None])
         }
         described = {(path, method) for path, methods in contract["paths"].items() for method in methods}
         assert described == routes
-        assert len(routes) == 10
 
     ask(conversation)
 
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/nothing", "/api", "/api/jobs", "/api/jobs/", "/public/results/", "/static/x", "/docs", "/%00", "/..", "//"],
+    [
+        "/",
+        "/nothing",
+        "/api",
+        "/api/jobs",
+        "/api/jobs/",
+        "/public/results/",
+        "/static/x",
+        "/docs/x",
+        "/%00",
+        "/..",
+        "//",
+    ],
 )
 def test_unknown_routes_are_problems(ask: Callable[[Ask], None], path: str) -> None:
     async def conversation(lab: Lab, client: httpx.AsyncClient) -> None:

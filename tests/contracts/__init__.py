@@ -1,0 +1,1 @@
+"""The contract: that it is what the code does, that it breaks no client, that the service keeps it."""

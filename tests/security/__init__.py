@@ -1,0 +1,1 @@
+"""What an attacker would try, where it belongs to no single module."""
