@@ -61,8 +61,9 @@ from photochanger.providers.prices import load_prices
 from photochanger.slots.house_key import derived, house_secret
 from photochanger.slots.passwords import fill_missing
 from photochanger.slots.snapshot import SlotBook
-from photochanger.web import contract_routes, guard, health, providers
+from photochanger.web import guard, health, providers
 from photochanger.web.app import App, create_app
+from photochanger.web.docs import routes as contract_routes
 from photochanger.web.serving import Server
 from supervisors import Child, Supervisor
 

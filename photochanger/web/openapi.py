@@ -14,7 +14,7 @@ from quart import Quart
 
 from photochanger.web.access import Access
 from photochanger.web.contract import Body, Contract, Problem, contract_of
-from photochanger.web.openapi_problems import Responses
+from photochanger.web.openapi_problems import Responses, header_objects
 
 VERSION: Final = "0.2.0"
 """Of the contract, by semantic versioning; `ops/contracts` keeps what was released. Below 1.0.0 the middle number tells
@@ -136,7 +136,8 @@ class _Schemas:
 
     def query(self, kind: type[msgspec.Struct]) -> dict[str, Any]:
         """The schema of a query as an object."""
-        return self._queries[kind]
+        found: dict[str, Any] = self._queries[kind]
+        return found
 
 
 def _name(kind: Any) -> str:
@@ -213,7 +214,7 @@ def _path_schema(name: str) -> dict[str, Any]:
 
 
 def _query_parameters(schema: dict[str, Any]) -> list[Mapping[str, Any]]:
-    told = []
+    told: list[Mapping[str, Any]] = []
     for name, each in schema["properties"].items():
         parameter: dict[str, Any] = {"name": name, "in": "query", "required": name in schema.get("required", [])}
         own = _never_null(each)
@@ -230,16 +231,14 @@ def _never_null(schema: dict[str, Any]) -> dict[str, Any]:
     if rest.get("default", ...) is None:
         del rest["default"]
     if len(kinds) == 1:
-        return kinds[0] | rest
+        return {**kinds[0], **rest}
     return ({"anyOf": kinds} if kinds else {}) | rest
 
 
 def _answer(found: Contract, status: int, bodies: list[Body], schemas: _Schemas) -> dict[str, Any]:
     answer: dict[str, Any] = {"description": _STATUS.get(status, "Success.")}
     if headers := found.headers.get(status):
-        answer["headers"] = {
-            name: {"description": text, "schema": {"type": "string"}} for name, text in headers.items()
-        }
+        answer["headers"] = header_objects(headers)
     if bodies:
         answer["content"] = _content(bodies, schemas)
     return answer

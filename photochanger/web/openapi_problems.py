@@ -1,5 +1,6 @@
 """Problems as OpenAPI responses: those that a route names, and those that follow from how it is made."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from photochanger.domain.permission import Permission
@@ -46,15 +47,13 @@ class Responses:
         return told
 
     def _response(self, status: int, reasons: list[Reason], found: Contract) -> dict[str, Any]:
-        headers = _HEADERS.get(status, {}) | found.headers.get(status, {})
+        headers = {**_HEADERS.get(status, {}), **found.headers.get(status, {})}
         other = found.responses.get(status, [])
         response: dict[str, Any] = {
             "description": " ".join(f"`{reason.value}`: {REASONS[reason].en}" for reason in reasons)
         }
         if headers:
-            response["headers"] = {
-                name: {"description": text, "schema": {"type": "string"}} for name, text in headers.items()
-            }
+            response["headers"] = header_objects(headers)
         schema = {
             "allOf": [self._problem, {"properties": {"failure_reason": {"enum": [each.value for each in reasons]}}}]
         }
@@ -66,6 +65,11 @@ class Responses:
             name += str(status)
         self._shared[name] = response
         return {"$ref": f"#/components/responses/{name}"}
+
+
+def header_objects(headers: Mapping[str, str]) -> dict[str, Any]:
+    """OpenAPI's way to tell headers and what they mean."""
+    return {name: {"description": text, "schema": {"type": "string"}} for name, text in headers.items()}
 
 
 def _usual(found: Contract, *, changes: bool, in_path: bool) -> list[Reason]:

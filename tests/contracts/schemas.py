@@ -74,9 +74,8 @@ class SchemaComparison:
         if self.direction == "request" and new is not None:
             if old is None or (lost := old - _widened(new)):
                 yield f"{where}: {'anything' if old is None else ', '.join(sorted(lost))} is not accepted any more"
-        elif self.direction == "response" and old is not None:
-            if new is None or (extra := new - _widened(old)):
-                yield f"{where}: may be {'anything' if new is None else ', '.join(sorted(extra))} now"
+        elif self.direction == "response" and old is not None and (new is None or (extra := new - _widened(old))):
+            yield f"{where}: may be {'anything' if new is None else ', '.join(sorted(extra))} now"
 
     def _of_properties(self, old: Mapping[str, Any], new: Mapping[str, Any], where: str) -> Iterator[str]:
         before, after = old.get("properties", {}), new.get("properties", {})
@@ -111,9 +110,12 @@ def _alternatives(schema: Mapping[str, Any], document: Mapping[str, Any]) -> lis
     if not kinds:
         return [schema]
     rest = {key: value for key, value in schema.items() if key not in ("anyOf", "oneOf", "discriminator")}
-    found = [one | rest for kind in kinds if kind != NULL for one in map(dict, _alternatives(kind, document))]
+    found: list[Mapping[str, Any]] = []
+    for kind in kinds:
+        if kind != NULL:
+            found += [{**one, **rest} for one in _alternatives(kind, document)]
     if NULL in kinds:
-        found = [one | {"type": sorted((_types(one) or set()) | {"null"})} for one in found] or [NULL]
+        found = [{**one, "type": sorted((_types(one) or set()) | {"null"})} for one in found] or [NULL]
     return found
 
 

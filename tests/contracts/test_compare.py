@@ -6,8 +6,8 @@ import pytest
 
 from tests.contracts.compare import allows, breaking_changes
 
-OPEN = [{}]
-LOGIN = [{"bearer": []}, {"session": []}]
+OPEN: list[dict[str, Any]] = [{}]
+LOGIN: list[dict[str, Any]] = [{"bearer": []}, {"session": []}]
 
 
 def document(
@@ -83,9 +83,9 @@ BREAKING: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         "needs slots:write now",
     ),
     "parameter gone": ({"parameters": (query(),)}, {}, "? q: is gone"),
-    "parameter wanted": ({"parameters": (query(),)}, {"parameters": (query(type="string", required=True),)}, "required"),
+    "parameter wanted": ({"parameters": (query(),)}, {"parameters": (query(required=True),)}, "required"),
     "new parameter wanted": ({}, {"parameters": (query(required=True),)}, "? q: is required now"),
-    "parameter's maximum": ({"parameters": (query(**INT),)}, {"parameters": (query(**INT, maximum=9),)}, "maximum is 9"),
+    "parameter's limit": ({"parameters": (query(**INT),)}, {"parameters": (query(**INT, maximum=9),)}, "maximum is 9"),
     "parameter's type": ({"parameters": (query(**STR),)}, {"parameters": (query(**INT),)}, "string is not accepted"),
     "body wanted": ({}, body(thing()), "a body is required now"),
     "no body any more": (body(thing()), {}, "takes no body any more"),

@@ -18,8 +18,9 @@ from photochanger.domain.job import ReplyKind
 from photochanger.domain.latency import Expected
 from photochanger.media.filesystem import FilesystemStore
 from photochanger.observability.metrics import Metrics
-from photochanger.web import contract_routes, health, providers
+from photochanger.web import health, providers
 from photochanger.web.app import create_app
+from photochanger.web.docs import routes as contract_routes
 from photochanger.web.providers import ProvidersView, ProviderView, provider_view
 from supervisors import Admission, Permits, Snapshot
 from tests.web.client import get

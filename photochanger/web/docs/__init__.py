@@ -1,0 +1,1 @@
+"""`/docs`: pages to read and try the contract, from files that come with the service."""
