@@ -56,6 +56,8 @@ def create_app(*, max_body_bytes: int = MAX_BODY) -> App:
         PROPAGATE_EXCEPTIONS=False,  # whatever QUART_DEBUG says: a failure is answered, never raised to the server
     )
     app.debug = False
+    # "//" is no other way to write "/": the redirect would name whatever host the request names.
+    app.url_map.merge_slashes = False
     app.register_error_handler(PhotoChangerError, problems.expected)
     app.register_error_handler(HTTPException, problems.http)
     app.register_error_handler(Exception, problems.bug)

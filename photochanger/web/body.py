@@ -17,6 +17,9 @@ from photochanger.errors import Refusal
 HIGH_WATER = 512 * 1024
 """Buffered bytes above which the sender has to wait."""
 
+COLLECT_TIMEOUT = 15.0
+"""Seconds in which such a body must be there; photos have a time of their own."""
+
 MEMORY_LIMIT = 1024 * 1024
 """The largest body that `await body` (and with it `get_data`, `get_json`) collects in memory."""
 
@@ -126,9 +129,12 @@ class Body(TrioBody):
         if self._expected is not None:
             self._check(self._expected, self.memory_limit)
         collected = bytearray()
-        async for piece in self:
-            collected += piece
-            self._check(len(collected), self.memory_limit)
+        with trio.move_on_after(COLLECT_TIMEOUT) as patience:
+            async for piece in self:
+                collected += piece
+                self._check(len(collected), self.memory_limit)
+        if patience.cancelled_caught:
+            raise Refusal(Reason.UPLOAD_TIMEOUT, f"The body did not arrive within {COLLECT_TIMEOUT:.0f} s.")
         whole = bytes(collected)
         if whole:
             self._pieces.append(whole)

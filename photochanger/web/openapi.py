@@ -30,19 +30,30 @@ DESCRIPTION: Final = """\
 A booth's photo in, the processed photo out, in the same request.
 
 Every error is an RFC 9457 problem document, in English or Russian as `Accept-Language` asks; `failure_reason` is one
-of a closed list, and every operation names those that it may answer. Beyond them, what holds everywhere: a path that
-is not told here is answered 404, a method that is not told for a path 405 with `Allow`, another HTTP than 1.0 and 1.1
-505. Every GET answers HEAD as well. Lists answer `data` and `meta`; times are RFC 3339 in UTC; money is in whole
-millionths of a US dollar.
+of a closed list, and every operation names those that it may answer. Besides, everywhere: a path that is not told here
+is answered 404, a method that is not told for a path 405 with `Allow`, another HTTP than 1.0 and 1.1 is answered 505.
+
+Every GET answers HEAD as well. Lists answer `data` and `meta`; times are RFC 3339 in UTC; money is in whole millionths
+of a US dollar.
 """
 TAGS: Final = {
     "ingest": "The booth's way in: one photo, one picture.",
     "reading": "Jobs and results, for whoever knows their ids.",
     "providers": "How the AI providers are.",
+    "gallery": "Results for guests: galleries, links, archives, and who decides what is shown.",
+    "accounts": "Logging in and out, who administrates, and what happened.",
+    "settings": "What holds for the whole house.",
+    "slots": "The booths' places: what is done with their photos, and what was changed.",
+    "templates": "Pictures that slots work with.",
+    "jobs": "Every photo that was worked on: looking, stopping, doing again, trying.",
+    "statistics": "How it went, by hour, day and week.",
     "health": "For whoever restarts processes, sends photos or draws graphs.",
     "contract": "This document, and pages to try it on.",
 }
 """What each group of routes is for, in the order in which they are shown."""
+
+PICTURES: Final = "image/jpeg, image/png, image/webp"
+"""What photos may be."""
 
 SCHEMA: Final = "#/components/schemas/{name}"
 IDS: Final = {"slot_id": {"type": "string"}}
@@ -155,7 +166,7 @@ def _described(each: _Operation, schemas: _Schemas, responses: Responses) -> dic
     if parameters := _parameters(each, schemas):
         operation["parameters"] = parameters
     if found.request:
-        operation["requestBody"] = {"required": True, "content": _content([found.request], schemas)}
+        operation["requestBody"] = {"required": found.request.required, "content": _content([found.request], schemas)}
     told = {str(status): _answer(found, status, bodies, schemas) for status, bodies in sorted(found.responses.items())}
     problems = responses.problems(found, changes=each.method not in SAFE, in_path=bool(each.path_parameters))
     told |= {status: _both(told.get(status), each) for status, each in problems.items()}
@@ -256,4 +267,18 @@ _STATUS = {
 
 
 def _content(bodies: Sequence[Body], schemas: _Schemas) -> dict[str, Any]:
-    return {body.media_type: {"schema": schemas.of(body.schema)} for body in bodies}
+    return {body.media_type: _form(schemas.of(body.schema), body.media_type) for body in bodies}
+
+
+def _form(schema: Any, media_type: str) -> dict[str, Any]:
+    """A body; of a form's pictures it is told that they are files, and of which kinds."""
+    if media_type != "multipart/form-data":
+        return {"schema": schema}
+    files = {
+        name for name, each in schema["properties"].items() if each.get("contentMediaType", "").startswith("image/")
+    }
+    told = {
+        name: {**each, "format": "binary"} if name in files else each for name, each in schema["properties"].items()
+    }
+    encoding = {name: {"contentType": PICTURES} for name in sorted(files)}
+    return {"schema": {**schema, "properties": told}} | ({"encoding": encoding} if encoding else {})

@@ -11,7 +11,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from photochanger.domain.reasons import Reason
 from photochanger.errors import Refusal
 from photochanger.web.app import create_app
-from photochanger.web.body import HIGH_WATER, MEMORY_LIMIT, Body, BodyTooLarge
+from photochanger.web.body import COLLECT_TIMEOUT, HIGH_WATER, MEMORY_LIMIT, Body, BodyTooLarge
 from photochanger.web.limits import Limits
 from photochanger.web.transport import READ_SIZE
 from tests.web.client import GUARD, Client, chunk, chunked, get, post
@@ -140,6 +140,16 @@ async def test_whole_bodies_have_a_smaller_cap(house: House) -> None:
     assert (await client.ask(post("/whole", b"", length=MEMORY_LIMIT + 1))).status == 413
     client = await house.connect()
     assert (await client.ask(chunked("/whole") + chunk(b"x" * (MEMORY_LIMIT + 1)))).status == 413
+
+
+async def test_whole_bodies_that_do_not_come_are_408(house: House, autojump_clock: MockClock) -> None:
+    await house.serve(body_app())
+    client = await house.connect()
+    began = trio.current_time()
+    await client.send(post("/whole", b"half", length=8))
+    answer = await client.answer()
+    assert (answer.status, answer.json["failure_reason"]) == (408, "upload_timeout")
+    assert trio.current_time() - began == pytest.approx(COLLECT_TIMEOUT)
 
 
 async def test_the_cap_counts_what_was_read_already() -> None:

@@ -1,0 +1,136 @@
+"""The running service keeps its contract, whatever it is sent: by an administrator, by a reader, by a stranger.
+
+schemathesis makes the requests from the contract, right ones and wrong ones, and looks at every answer. The house is
+one of its own on real PostgreSQL with imitated providers, so that everything may be changed and deleted.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import strategies as st
+from schemathesis.config import SchemathesisConfig
+from schemathesis.engine import Status, events, from_schema
+
+from photochanger.web.docs.routes import NAMES
+from tests.contracts.files import whole_contract
+from tests.house.shared import SharedHouse, shared_house
+from tests.lab.house import ADMIN, PASSWORD, READER, Lab
+from tests.lab.pictures import photo
+from tests.postgres import PostgresServer
+
+SEED = 20_261_128
+SLOTS = [f"slot-{number:03}" for number in range(1, 16)]
+EXAMPLES = {ADMIN: 12, READER: 2, None: 2}
+"""Generated requests per route, beyond those that go through the limits of every field."""
+
+
+# A body that is a file: a photo mostly, sometimes none.
+FILES = {
+    "image/jpeg": st.sampled_from([photo(64, 48), photo(320, 240), b"no photo"]),
+}
+for media_type, strategy in FILES.items():
+    schemathesis.openapi.media_type(media_type, strategy)
+
+
+@pytest.fixture(scope="module")
+def house(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedHouse]:
+    """A house that knows a job with a picture, and takes requests as fast as they come."""
+    folder = tmp_path_factory.mktemp("house")
+    with shared_house(postgres_server, folder, rate_per_second=10_000, rate_burst=10_000) as house:
+        house.run(_used)
+        yield house
+
+
+async def _used(lab: Lab) -> None:
+    for slot in SLOTS[:3]:
+        assert (await lab.shoot(photo(320, 240), slot=slot)).status == 200
+    await lab.rest()
+
+
+async def _jobs(lab: Lab) -> list[str]:
+    return [str(row["id"]) for row in await lab.house.db.fetch("SELECT id FROM job ORDER BY created_at LIMIT 20")]
+
+
+def config(base_url: str, jobs: list[str], examples: int) -> SchemathesisConfig:
+    """All checks, in every phase; where one asks for more than our contract promises, it is said here."""
+    known = {
+        "slots": SLOTS,
+        "jobs": jobs,
+        "files": list(NAMES),
+        "passwords": [PASSWORD],
+        "versions": ["*", '"1"', '"2"'],
+    }
+    uses = {
+        "path.slot_id": ("slots", 0.8),
+        "path.job_id": ("jobs", 0.7),
+        "path.name": ("files", 0.5),
+        "body.password": ("passwords", 0.8),
+        "header.If-Match": ("versions", 0.8),
+    }
+    return SchemathesisConfig.from_dict(
+        {
+            "seed": SEED,
+            "base-url": base_url,
+            "generation": {"deterministic": True, "max-examples": examples, "database": "none", "no-shrink": True},
+            "continue-on-failure": True,
+            "request-timeout": 20,
+            "dictionaries": {name: {"values": values} for name, values in known.items()},
+            "parameters": {name: {"dictionary": which, "probability": share} for name, (which, share) in uses.items()},
+            "checks": {},
+        }
+    )
+
+
+def told(failure: Any, label: str) -> str:
+    lines = [line for line in str(failure).strip().splitlines() if line.strip()]
+    return f"{label}: {type(failure).__name__}: " + " | ".join(lines[:6])
+
+
+def look(house: SharedHouse, username: str | None) -> tuple[list[str], Counter[tuple[str, int]]]:
+    """What is wrong with the answers that `username` gets, and how often each operation answered what."""
+    lab, jobs = house.run(_lab), house.run(_jobs)
+    schema = schemathesis.openapi.from_dict(whole_contract(), config=config(lab.base_url, jobs, EXAMPLES[username]))
+    if username is not None:
+
+        @schema.auth(refresh_interval=None)
+        class Bearer:
+            """A new token each time: a logout gives back the one that it came with."""
+
+            def get(self, case: Any, context: Any) -> str:
+                return lab.bearer(username)["Authorization"]
+
+            def set(self, case: Any, data: str, context: Any) -> None:
+                case.headers = {**(case.headers or {}), "Authorization": data}
+
+    wrong: list[str] = []
+    seen: Counter[tuple[str, int]] = Counter()
+    for event in from_schema(schema).execute():
+        if isinstance(event, events.NonFatalError | events.FatalError):
+            wrong.append(str(event))
+        elif isinstance(event, events.ScenarioFinished):
+            for case_id, interaction in event.recorder.interactions.items():
+                if interaction.response is not None:
+                    case = event.recorder.cases[case_id].value
+                    seen[case.operation.label, interaction.response.status_code] += 1
+            for checks in event.recorder.checks.values():
+                for check in checks:
+                    if check.status == Status.FAILURE:
+                        assert check.failure_info is not None
+                        wrong.append(told(check.failure_info.failure, str(event.label)))
+                        wrong.append("   " + check.failure_info.code_sample)
+    return wrong, seen
+
+
+async def _lab(lab: Lab) -> Lab:
+    return lab
+
+
+@pytest.mark.parametrize("username", EXAMPLES, ids=lambda name: str(name or "stranger"))
+def test_the_service_keeps_its_contract(house: SharedHouse, username: str | None) -> None:
+    wrong, seen = look(house, username)
+    house.run(lambda lab: lab.rest())
+    print(sorted(seen.items()))
+    assert wrong == [], "\n".join(dict.fromkeys(wrong))
