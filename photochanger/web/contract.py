@@ -42,11 +42,12 @@ class Body:
     media_type: str
     schema: Any
     headers: Mapping[str, str] = field(default_factory=dict)
+    required: bool = True
 
 
-def json_body(schema: Any) -> Body:
-    """A JSON body of a msgspec type."""
-    return Body("application/json", schema)
+def json_body(schema: Any, *, required: bool = True) -> Body:
+    """A JSON body of a msgspec type. A request's may be left out when it is not `required`."""
+    return Body("application/json", schema, required=required)
 
 
 def binary(*media_types: str) -> list[Body]:

@@ -134,7 +134,7 @@ def _operation(path: str, method: str, endpoint: str, found: Contract, schemas: 
         "responses": {},
     }
     if found.request:
-        operation["requestBody"] = {"required": True, "content": _content([found.request], schemas)}
+        operation["requestBody"] = {"required": found.request.required, "content": _content([found.request], schemas)}
     for status, bodies in found.responses.items():
         answer: dict[str, Any] = {"description": _STATUS.get(status, "Success.")}
         if bodies:
