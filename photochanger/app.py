@@ -4,6 +4,7 @@ root                 one_for_one, started in this order, stopped backwards
 ├─ accounts          who may administrate, from a file that is watched
 ├─ database          embedded PostgreSQL (when DATABASE_URL is empty) → migrations → pool
 ├─ journal           rows that PostgreSQL could not take
+├─ settings          what administrators have set, and providers' keys; refreshed on change
 ├─ recovery          what a crash left behind; once
 ├─ slots             snapshots of the slots, refreshed on change
 ├─ overrides         breakers that an operator keeps open or closed
@@ -48,7 +49,7 @@ from photochanger.jobs.resume import Resumption
 from photochanger.jobs.shelf import TemplateShelf
 from photochanger.jobs.store import JobStore
 from photochanger.jobs.twins import Twins
-from photochanger.jobs.workshop import Workshop, utc_now
+from photochanger.jobs.workshop import Lifetimes, Workshop, utc_now
 from photochanger.media.filesystem import FilesystemStore
 from photochanger.media.links import PublicLinks
 from photochanger.media.room import Room
@@ -58,6 +59,13 @@ from photochanger.providers.drivers import make_drivers
 from photochanger.providers.group import ProviderGroup
 from photochanger.providers.overrides import Overrides
 from photochanger.providers.prices import load_prices
+from photochanger.providers.stored_keys import StoredKeys
+from photochanger.providers.vault import Vault
+from photochanger.settings import routes as settings_routes
+from photochanger.settings.book import SettingsBook
+from photochanger.settings.house import HouseSettings
+from photochanger.settings.ingest_password import IngestPassword
+from photochanger.settings.provider_keys import ProviderKeys
 from photochanger.slots.house_key import derived, house_secret
 from photochanger.slots.passwords import fill_missing
 from photochanger.slots.snapshot import SlotBook
@@ -104,12 +112,21 @@ class House:
             for name, driver in make_drivers(config, self.pictures, self.prices).items()
         }
         secret = house_secret(config.secrets_dir)
+        self.settings = SettingsBook(db, HouseSettings.of(config))
+        self.provider_keys = StoredKeys(
+            {name: group.driver for name, group in self.groups.items()},
+            {"gemini": config.gemini_api_key, "turbotext": config.turbotext_api_key},
+            Vault([derived(key.encode(), "settings") for key in config.settings_keys] + [derived(secret, "settings")]),
+        )
+        self.settings.watch(self.provider_keys.apply)
+        self.settings.subscribe(self._use_settings)
+        self.ingest_password = IngestPassword(db, config.ingest_password)
         self.accounts = AccountBook(config.secrets_dir)
         signing_keys = [key.encode() for key in config.jwt_signing_keys] or [derived(secret, "tokens")]
         self.tokens = Tokens(self.accounts, signing_keys, life=config.jwt_life_hours * 3600)
         self.links = PublicLinks(config.public_base_url, secret)
-        cap = config.budget_day_usd
-        self.ledger = Ledger(cap_day_microusd=None if cap is None else round(cap * 1_000_000))
+        now = self.settings.now
+        self.ledger = Ledger(cap_day_microusd=now.budget_day_microusd)
         self.workshop = Workshop(
             store=self.store,
             media=self.media,
@@ -118,19 +135,20 @@ class House:
             metrics=self.metrics,
             activity=Activity(),
             ledger=self.ledger,
-            hedges=EarlyHedges(config.early_hedges),
+            hedges=EarlyHedges(now.early_hedges),
             reserve=Reserve(self.pictures, config.reserve),
             templates=TemplateShelf(self.media),
             publisher=self.links,
             has_public_address=config.public_base_url is not None,
-            result_ttl=timedelta(hours=config.result_ttl_hours),
+            lifetimes=Lifetimes(timedelta(hours=now.result_ttl_hours)),
             max_pixels=config.max_pixels,
         )
-        self.slots = SlotBook(db, t_sync=config.t_sync, t_late=config.t_late)
+        self.slots = SlotBook(db, t_sync=now.t_sync, t_late=now.t_late)
+        self.rates = RateLimits(now.rate_per_second, now.rate_burst)
         self.nonces = Nonces(db)
         self.signatures = SignatureCheck(secret, self.nonces)
         self.overrides = Overrides(db, {name: group.breaker for name, group in self.groups.items()})
-        self.lanes = Lanes(room=config.queue_max_in_flight_jobs)
+        self.lanes = Lanes(room=now.queue_max_in_flight_jobs)
         self.slots.on_change = self.lanes.update
         self.resumption = Resumption(db, self.workshop, self.slots.find)
         self.metrics.watch(lambda: self.root.snapshot(), lambda: self.lanes.in_flight, lambda: self.journal.depth)
@@ -171,6 +189,7 @@ class House:
                 Child("accounts", self.accounts.run),
                 Child("database", self.database.run, start_timeout=300.0, grace=25.0),
                 Child("journal", self.store.run, start_timeout=300.0),
+                Child("settings", self.settings.run),
                 Child("recovery", run_recovery, restart="transient", start_timeout=300.0),
                 Child("slots", self.slots.run),
                 Child("overrides", self.overrides.run),
@@ -192,7 +211,7 @@ class House:
             workshop=self.workshop,
             room=Room(self.media),
             twins=Twins(self.db, self.media),
-            rates=RateLimits(self.config.rate_per_second, self.config.rate_burst),
+            rates=self.rates,
             signatures=self.signatures,
             upload_timeout=self.config.upload_timeout,
             reserve=self.config.reserve,
@@ -203,8 +222,23 @@ class House:
         app.register_blueprint(link_routes.blueprint(self.links))
         app.register_blueprint(providers.blueprint(self._providers))
         app.register_blueprint(health.blueprint(self.health, self.metrics))
+        keys = ProviderKeys(self.db, self.provider_keys)
+        app.register_blueprint(
+            settings_routes.blueprint(self.db, self.settings, keys, self.ingest_password, _log_event)
+        )
         app.register_blueprint(contract_routes.blueprint(app))
         return app
+
+    async def _use_settings(self, now: HouseSettings) -> None:
+        """Have every part work by these settings. What is under way keeps those with which it began."""
+        self.workshop.lifetimes.result = timedelta(hours=now.result_ttl_hours)
+        self.workshop.hedges.share = now.early_hedges
+        self.ledger.cap_day_microusd = now.budget_day_microusd
+        self.rates.set_house(now.rate_per_second, now.rate_burst)
+        self.lanes.room = now.queue_max_in_flight_jobs
+        for group in self.groups.values():
+            group.permits.resize(now.provider_permits_live, now.provider_permits_late)
+        await self.slots.use(t_sync=now.t_sync, t_late=now.t_late)
 
     def _providers(self) -> list[providers.ProviderView]:
         now = trio.current_time()
@@ -257,8 +291,10 @@ class House:
         await self._drain.wait()
         log.info("draining: %d photos in flight", self.lanes.in_flight)
         self.server.begin_drain()
-        longest = max((slot.t_sync for slot in self.slots.all()), default=self.config.t_sync)
-        self._patience.deadline = trio.current_time() + longest + DRAIN_MARGIN
+        longest = max((slot.t_sync for slot in self.slots.all()), default=self.settings.now.t_sync)
+        # A photo may have been taken in when windows were longer.
+        last = max(trio.current_time() + longest, self.lanes.last_deadline)
+        self._patience.deadline = last + DRAIN_MARGIN
         with self._patience:
             await self.lanes.wait_idle()
         if self._patience.cancelled_caught:
@@ -267,6 +303,10 @@ class House:
             with trio.move_on_after(DRAIN_MARGIN):
                 await self.lanes.wait_idle()
         self.root.request_stop()
+
+
+async def _log_event(action: str, *, actor: str | None, subject: str | None = None, **_: object) -> None:
+    log.info("%s by %s%s", action, actor or "nobody", f": {subject}" if subject else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,8 @@ class Config:
     provider_permits_live: int = 8
     provider_permits_late: int = 4
     result_ttl_hours: float = 72.0
+    original_ttl_hours: float = 24.0
+    cleanup: bool = True
     max_pixels: int = 100_000_000
     rate_per_second: float = 10.0
     rate_burst: int = 30
@@ -42,6 +44,7 @@ class Config:
     gemini_base_url: str | None = None
     turbotext_api_key: str | None = field(default=None, repr=False)
     turbotext_base_url: str | None = None
+    settings_keys: tuple[str, ...] = field(default=(), repr=False)
     jwt_signing_keys: tuple[str, ...] = field(default=(), repr=False)
     jwt_life_hours: float = 12.0
     log_level: str = "INFO"
@@ -73,11 +76,14 @@ class Config:
             early_hedges=_number(env, "EARLY_HEDGE_SHARE", 0.10, 0.0, 1.0),
             prices_file=Path(env["PRICES_FILE"]).absolute() if env.get("PRICES_FILE") else None,
             result_ttl_hours=_number(env, "RESULT_TTL_HOURS", 72.0, 24.0, 168.0),
+            original_ttl_hours=_number(env, "ORIGINAL_TTL_HOURS", 24.0, 0.0, 168.0),
+            cleanup=_flag(env, "CLEANUP", default=True),
             ingest_password=_secret(env, "INGEST_PASSWORD"),
             gemini_api_key=_secret(env, "GEMINI_API_KEY"),
             gemini_base_url=_base_url(env, "GEMINI_BASE_URL"),
             turbotext_api_key=_secret(env, "TURBOTEXT_API_KEY"),
             turbotext_base_url=_base_url(env, "TURBOTEXT_BASE_URL"),
+            settings_keys=_keys(env, "SETTINGS_KEY", 32),
             jwt_signing_keys=_keys(env, "JWT_SIGNING_KEY", 32),
             jwt_life_hours=_number(env, "JWT_LIFE_HOURS", 12.0, 0.1, 168.0),
             log_level=(env.get("LOG_LEVEL") or "INFO").upper(),
@@ -143,6 +149,13 @@ def _integer(env: Mapping[str, str], name: str, default: int, low: int, high: in
     if value != int(value):
         raise ConfigError(f"{name} must be a whole number")
     return int(value)
+
+
+def _flag(env: Mapping[str, str], name: str, *, default: bool) -> bool:
+    text = (env.get(name) or "").strip().lower()
+    if text not in {"", "on", "off"}:
+        raise ConfigError(f"{name} must be on or off")
+    return default if not text else text == "on"
 
 
 def _base_url(env: Mapping[str, str], name: str) -> str | None:

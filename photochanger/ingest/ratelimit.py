@@ -15,12 +15,17 @@ SLOT: Final = "slot"
 class RateLimits:
     """The buckets of the house and of its slots. `now` is always `trio.current_time()`.
 
-    A slot's bucket starts anew, full, when its limit is changed. `rate_burst` None means a minute's worth at once.
+    A bucket starts anew, full, when its limit is changed. `rate_burst` None means a minute's worth at once.
     """
 
     def __init__(self, rate_per_second: float, burst: int) -> None:
         self._house = Bucket(rate_per_second, burst)
         self._slots: dict[str, Bucket] = {}
+
+    def set_house(self, rate_per_second: float, burst: int) -> None:
+        """The house's limit from now on."""
+        if (self._house.rate, self._house.burst) != (rate_per_second, burst):
+            self._house = Bucket(rate_per_second, burst)
 
     def take(self, slot: Slot, now: float) -> None:
         """Count one photo in all buckets that it needs, or in none.

@@ -12,6 +12,18 @@ class EarlyHedges:
         self._share = share
         self._saved = min(1.0, share * 10)
 
+    @property
+    def share(self) -> float:
+        """Of photos, how many may be helped early."""
+        return self._share
+
+    @share.setter
+    def share(self, share: float) -> None:
+        """From now on. What was saved up stays, unless there are to be none at all."""
+        self._share = share
+        if not share:
+            self._saved = 0.0
+
     def photo(self) -> None:
         """One more photo is at work."""
         self._saved = min(self._saved + self._share, MOST_SAVED)

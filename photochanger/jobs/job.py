@@ -67,6 +67,7 @@ class Job:
     ) -> None:
         now = utc_now()
         ahead = timedelta(seconds=window.deadline - trio.current_time())
+        workshop = workshop.as_it_is()
         self.slot = slot
         self.window = window
         self.upload = upload

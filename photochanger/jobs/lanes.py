@@ -53,12 +53,14 @@ class Lane:
 class Lanes:
     """The part of the tree under which jobs run.
 
-    `room` bounds the photos in the whole house, waiting ones included. Jobs live in a nursery of their own,
-    beside the lanes: a lane that crashes and restarts takes no photo along.
+    `room` bounds the photos in the whole house, waiting ones included; it may be changed at any time. Jobs live in a
+    nursery of their own, beside the lanes: a lane that crashes and restarts takes no photo along.
     """
 
     def __init__(self, *, room: int) -> None:
-        self._room = room
+        self.room = room
+        self.last_deadline = 0.0
+        """When the last window of all photos so far ends, of Trio's clock."""
         self._nursery: trio.Nursery | None = None
         self._works: set[Work] = set()
         self._alive = 0
@@ -92,7 +94,7 @@ class Lanes:
         """
         if self._nursery is None:
             raise Refusal(Reason.DRAINING, retry_after=5)
-        if len(self._works) - self.late >= self._room:
+        if len(self._works) - self.late >= self.room:
             raise Refusal(Reason.QUEUE_FULL, retry_after=self._pause(min(self._ends(None))))
         lane = self._lanes.get(work.slot.id)
         if lane is None:
@@ -104,6 +106,7 @@ class Lanes:
             place = lane.admission.request(kind="live", latest_start=deadline)
         except trio.WouldBlock:
             raise Refusal(Reason.SLOT_BUSY, retry_after=self._pause(start)) from None
+        self.last_deadline = max(self.last_deadline, deadline)
         self._works.add(work)
         self._alive += 1
         if self._idle.is_set():

@@ -69,9 +69,22 @@ class Ledger:
         cap_day_microusd: int | None,
         now: Callable[[], datetime] = _utc_now,
     ) -> None:
-        self.cap_day_microusd = cap_day_microusd
+        self._cap = cap_day_microusd
         self._clock = now
         self._begin_day(self._now().date(), Spending())
+
+    @property
+    def cap_day_microusd(self) -> int | None:
+        """The house's cap."""
+        return self._cap
+
+    @cap_day_microusd.setter
+    def cap_day_microusd(self, cap: int | None) -> None:
+        """For every call from now on; what is held back for calls that run stays. The log tells of the new one anew."""
+        if cap != self._cap:
+            self._cap = cap
+            self._warned.difference_update((None, percent) for percent in WARN_AT)
+            self._warn(None)
 
     async def load(self, db: Db) -> None:
         """Replace what is known by what the rows say was spent today. Raises DatabaseUnavailable.

@@ -1,7 +1,7 @@
 """What every job works with: the parts of the house that it uses, and how long things are kept."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from photochanger.domain.policy import decide
@@ -19,6 +19,13 @@ from photochanger.providers.base import Publisher
 from photochanger.providers.group import ProviderGroup
 
 
+@dataclass(slots=True)
+class Lifetimes:
+    """How long things are kept, as the house has it now: a setting, which may change at any time."""
+
+    result: timedelta
+
+
 @dataclass(frozen=True, slots=True)
 class Workshop:
     """The job's tools, tied together by the composition root. `decide` is the policy."""
@@ -33,11 +40,20 @@ class Workshop:
     hedges: EarlyHedges
     reserve: Reserve
     templates: TemplateShelf
-    result_ttl: timedelta
+    lifetimes: Lifetimes
     max_pixels: int
     publisher: Publisher | None = None
     has_public_address: bool = False
     decide: Callable[[Situation], Step] = field(default=decide)
+
+    @property
+    def result_ttl(self) -> timedelta:
+        """How long a result is kept."""
+        return self.lifetimes.result
+
+    def as_it_is(self) -> "Workshop":
+        """The same tools with the present settings, whatever they will be later: a photo keeps those it came under."""
+        return replace(self, lifetimes=replace(self.lifetimes))
 
 
 def utc_now() -> datetime:

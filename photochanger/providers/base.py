@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from photochanger.domain.latency import Expected
 from photochanger.domain.outcome import AttemptOutcome
@@ -78,6 +78,32 @@ class Resumable(Protocol):
 
     async def resume(self, call: Call, handle: str) -> AttemptOutcome:
         """What came of the work that an earlier process began. `call.photo` is not needed any more."""
+
+
+KeyVerdict = Literal["accepted", "refused", "quota", "missing", "unreachable", "unclear"]
+"""What a provider says of a key. `quota`: it is good, but has nothing left; `unclear`: an answer that tells nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCheck:
+    """What trying a key came to. `detail` is a sentence of ours, never the provider's own text."""
+
+    verdict: KeyVerdict
+    detail: str
+
+
+@runtime_checkable
+class Keyed(Protocol):
+    """A driver that shows its provider a key, which may be exchanged while it works."""
+
+    def use_key(self, key: str | None) -> None:
+        """Every call that begins from now on shows `key`; those that run keep theirs. Synchronous.
+
+        Raises ConfigError for what cannot be a key; then the old one stays.
+        """
+
+    async def check_key(self, key: str | None = None) -> KeyCheck:
+        """Try `key`, or the one in use, with the cheapest request there is. Bounded by itself; raises ConfigError."""
 
 
 class Driver(Protocol):

@@ -7,6 +7,7 @@ top: no redirects, no cookies, no proxies from the environment, no request log.
 """
 
 import ipaddress
+import re
 import ssl
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -62,6 +63,17 @@ def provider_url(url: str, setting: str) -> SplitResult:
     if parsed.scheme == "http" and not is_loopback(parsed.hostname or ""):
         raise ConfigError(f"{setting}: plain http is accepted for loopback only, use https")
     return parsed
+
+
+def plain_key(key: str | None, setting: str) -> str | None:
+    """A key without the blanks around it, None when nothing is left. Raises ConfigError naming `setting`.
+
+    What goes into a header must hold no line break and nothing that is not ASCII.
+    """
+    plain = (key or "").strip() or None
+    if plain is not None and not re.fullmatch(r"[!-~]+", plain):
+        raise ConfigError(f"{setting}: has characters that no key has")
+    return plain
 
 
 def proxy_of(url: str | None, setting: str) -> httpcore.Proxy | None:

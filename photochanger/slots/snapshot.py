@@ -1,7 +1,8 @@
 """Slots in memory: what the rows said last, so that a photo never waits for PostgreSQL to learn its slot."""
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
 
 import trio
 
@@ -23,6 +24,7 @@ class SlotBook:
         self._t_sync = t_sync
         self._t_late = t_late
         self._slots: dict[str, Slot] = {}
+        self._rows: list[Mapping[str, Any]] = []
         self._reading = trio.Lock()
         self.on_change: OnChange | None = None
 
@@ -37,13 +39,22 @@ class SlotBook:
     async def refresh(self) -> None:
         """Read the rows again. Raises DatabaseUnavailable; then everything stays as it was."""
         async with self._reading:  # an older answer must not overtake a newer one
-            rows = await self._db.fetch(SELECT + " ORDER BY id")
-            fresh = {row["id"]: slot_of(row, t_sync=self._t_sync, t_late=self._t_late) for row in rows}
-            if fresh != self._slots:
-                self._slots = fresh
-                if self.on_change is not None:
-                    await self.on_change(fresh.values())
+            self._rows = list(await self._db.fetch(SELECT + " ORDER BY id"))
+            await self._derive()
+
+    async def use(self, *, t_sync: float, t_late: float) -> None:
+        """The house's own times from now on, for slots that leave them to it. The rows are not read again."""
+        async with self._reading:
+            self._t_sync, self._t_late = t_sync, t_late
+            await self._derive()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep the slots fresh: on every announcement, and every half minute. A child of the tree."""
         await follow(self._db, self.refresh, task_status)
+
+    async def _derive(self) -> None:
+        fresh = {row["id"]: slot_of(row, t_sync=self._t_sync, t_late=self._t_late) for row in self._rows}
+        if fresh != self._slots:
+            self._slots = fresh
+            if self.on_change is not None:
+                await self.on_change(fresh.values())

@@ -18,7 +18,7 @@ from photochanger.jobs.reserve import Reserve
 from photochanger.jobs.shelf import TemplateShelf
 from photochanger.jobs.store import JobStore
 from photochanger.jobs.upload import Upload
-from photochanger.jobs.workshop import Workshop
+from photochanger.jobs.workshop import Lifetimes, Workshop
 from photochanger.media.filesystem import FilesystemStore
 from photochanger.media.probe import probe
 from photochanger.media.threads import PictureThreads
@@ -112,7 +112,7 @@ def workshop_in(root: Path, *groups: ProviderGroup, db: Db | None = None, **chan
         "hedges": EarlyHedges(0.1),
         "reserve": Reserve(pictures, 1.5),
         "templates": TemplateShelf(media),
-        "result_ttl": timedelta(hours=72),
+        "lifetimes": Lifetimes(timedelta(hours=72)),
         "max_pixels": 10**8,
     }
     return Workshop(**(parts | changes))

@@ -154,7 +154,7 @@ async def test_snake_case_is_understood_and_camel_case_answered(simulator: Gemin
 
 async def test_other_addresses_are_not_found(simulator: GeminiSimulator) -> None:
     async with httpcore.AsyncConnectionPool() as pool:
-        assert (await pool.request("GET", simulator.base_url + "/v1beta/models")).status == 404
+        assert (await pool.request("GET", simulator.base_url + "/v1beta/model")).status == 404
 
 
 # --- drawing --------------------------------------------------------------------------------------------------------

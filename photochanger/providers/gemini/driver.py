@@ -1,10 +1,9 @@
 """One call to Gemini: the photo streamed out, the picture straight into a file, everything else a value."""
 
 import math
-import re
 import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import trio
@@ -12,7 +11,8 @@ import trio
 from photochanger.domain.latency import Expected
 from photochanger.domain.outcome import AttemptOutcome, Verdict
 from photochanger.errors import ConfigError
-from photochanger.providers.base import Call
+from photochanger.providers.base import Call, KeyCheck
+from photochanger.providers.gemini.check import check_key
 from photochanger.providers.gemini.files import CLEANUP, Files, NotUploaded
 from photochanger.providers.gemini.generate import Generation, maybe_billed
 from photochanger.providers.gemini.models import expected_of, limits_of
@@ -25,6 +25,7 @@ from photochanger.providers.http import (
     Exchange,
     Outbound,
     is_loopback,
+    plain_key,
     provider_url,
     proxy_of,
 )
@@ -73,22 +74,18 @@ class GeminiDriver:
         reply_cap: int = REPLY_CAP,
         inline_limit: int = INLINE_LIMIT,
     ) -> None:
-        self._key = (api_key or "").strip() or None
-        if self._key is not None and not re.fullmatch(r"[!-~]+", self._key):
-            raise ConfigError("GEMINI_API_KEY: has characters that no key has")
         self._base = provider_url(base_url, "GEMINI_BASE_URL")
         way = proxy_of(proxy, "GEMINI_PROXY")
         self._outbound = Outbound(ssl_context, proxy=way)
-        self._secrets = (self._key, way.auth[1].decode("latin-1") if way and way.auth else None)
+        self._proxy_password = way.auth[1].decode("latin-1") if way and way.auth else None
         self._prices = prices
         self._limiter = limiter or trio.CapacityLimiter(THREADS)
         self._generation = Generation(self._outbound, self._prices, self._limiter, reply_cap)
         self._inline_limit = inline_limit
-        self._key_header = {} if self._key is None else {"x-goog-api-key": self._key}
-        self._files = Files(self._outbound, self._base, self._key_header, self._limiter)
+        self._access = self._access_of(api_key)
 
     def __repr__(self) -> str:
-        return f"<GeminiDriver {self._base.geturl()} key={'yes' if self._key else 'no'}>"
+        return f"<GeminiDriver {self._base.geturl()} key={'yes' if self._access.key else 'no'}>"
 
     @property
     def on_this_machine(self) -> bool:
@@ -96,7 +93,7 @@ class GeminiDriver:
 
     @property
     def missing(self) -> str | None:
-        if self._key is None and not self.on_this_machine:
+        if self._access.key is None and not self.on_this_machine:
             return "GEMINI_API_KEY is not set"
         return None
 
@@ -125,9 +122,21 @@ class GeminiDriver:
         sent = price.text_in * (PHOTO_TOKENS + len(settings.prompt) / 4)
         return round(price.per_image * 1_000_000 + price.text_out * OTHER_TOKENS + sent)
 
+    def use_key(self, key: str | None) -> None:
+        """For all calls that begin from now on. Raises ConfigError."""
+        self._access = self._access_of(key)
+
+    async def check_key(self, key: str | None = None) -> KeyCheck:
+        """Ask for one line of the list of models, which costs nothing. Raises ConfigError."""
+        access = self._access if key is None else self._access_of(key)
+        if access.key is None and self.missing is not None:
+            return KeyCheck("missing", self.missing)
+        return await check_key(self._outbound, self._base, access.headers)
+
     async def call(self, call: Call) -> AttemptOutcome:
         """One generateContent. All of it, a trickled reply included, ends at `call.deadline`."""
         settings: GeminiSettings = call.settings
+        access = self._access  # to the end of this call, whatever key is used afterwards
         if (refused := self._refused(call)) is not None:
             return refused
         left = call.deadline - trio.current_time()
@@ -141,18 +150,18 @@ class GeminiDriver:
         exchange: Exchange | None = None
         with trio.move_on_at(until):
             try:
-                async with self._files.lent([pictures[number] for number in uploads]) as references:
+                async with access.files.lent([pictures[number] for number in uploads]) as references:
                     lent = dict(zip(uploads, references, strict=True))
                     segments = envelope(settings, [lent.get(n, picture) for n, picture in enumerate(pictures)])
                     with PhotoBody(segments, self._limiter) as body:
-                        headers = self._headers(until - trio.current_time())
+                        headers = _headers(access, until - trio.current_time())
                         exchange = Exchange("POST", self._url(settings.model), headers, body)
                         outcome = await self._generation.run(exchange, settings, call.out_path)
             except NotUploaded as failure:
                 outcome = failure.outcome
         if outcome is None:
             outcome = _timed_out(exchange)
-        return replace(outcome, message=shorten(outcome.message, *self._secrets))
+        return replace(outcome, message=shorten(outcome.message, access.key, self._proxy_password))
 
     def _refused(self, call: Call) -> AttemptOutcome | None:
         """What cannot work is not tried."""
@@ -168,9 +177,25 @@ class GeminiDriver:
     def _url(self, model: str) -> str:
         return f"{self._base.geturl()}/v1beta/models/{model}:generateContent"
 
-    def _headers(self, left: float) -> dict[str, str]:
-        timeout = str(max(1, math.ceil(left)))
-        return {"Content-Type": "application/json", "X-Server-Timeout": timeout, **self._key_header}
+    def _access_of(self, key: str | None) -> "_Access":
+        """Raises ConfigError."""
+        key = plain_key(key, "GEMINI_API_KEY")
+        headers = {} if key is None else {"x-goog-api-key": key}
+        return _Access(key, headers, Files(self._outbound, self._base, headers, self._limiter))
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Access:
+    """A key, and what shows it. A call keeps the one with which it began."""
+
+    key: str | None
+    headers: Mapping[str, str]
+    files: Files
+
+
+def _headers(access: _Access, left: float) -> dict[str, str]:
+    timeout = str(max(1, math.ceil(left)))
+    return {"Content-Type": "application/json", "X-Server-Timeout": timeout, **access.headers}
 
 
 def _timed_out(exchange: Exchange | None) -> AttemptOutcome:

@@ -1,10 +1,9 @@
 """Turbotext as a Driver: what it needs, what it costs, and one call from published photo to outcome."""
 
-import re
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import trio
@@ -12,9 +11,10 @@ import trio
 from photochanger.domain.latency import Expected
 from photochanger.domain.outcome import AttemptOutcome, Verdict
 from photochanger.errors import ConfigError, StorageUnavailable
-from photochanger.providers.base import Call
+from photochanger.providers.base import Call, KeyCheck
 from photochanger.providers.gemini.outcomes import shorten
-from photochanger.providers.http import is_loopback, provider_url
+from photochanger.providers.http import is_loopback, plain_key, provider_url
+from photochanger.providers.turbotext.check import check_key
 from photochanger.providers.turbotext.download import PAUSE, PICTURE_CAP, Downloads
 from photochanger.providers.turbotext.request import create_form
 from photochanger.providers.turbotext.service import REPLY_CAP, Service
@@ -71,25 +71,18 @@ class TurbotextDriver:
         reply_cap: int = REPLY_CAP,
         picture_cap: int = PICTURE_CAP,
     ) -> None:
-        self._key = (api_key or "").strip() or None
-        if self._key is not None and not re.fullmatch(r"[!-~]+", self._key):
-            raise ConfigError("TURBOTEXT_API_KEY: has characters that no key has")
         self._base = provider_url(base_url, "TURBOTEXT_BASE_URL")
-        self._service = Service(self._base, self._key, ssl_context, cap=reply_cap)
-        self._downloads = Downloads(
-            self._base,
-            self._key,
-            ssl_context,
-            cap=picture_cap,
-            limiter=limiter or trio.CapacityLimiter(THREADS),
-            pause=min(PAUSE, poll_pause),
-        )
+        self._ssl_context = ssl_context
+        self._limiter = limiter or trio.CapacityLimiter(THREADS)
+        self._reply_cap = reply_cap
+        self._picture_cap = picture_cap
         self._price = price_microusd
         self._pause = poll_pause
         self._patience = poll_timeout
+        self._access = self._access_of(api_key)
 
     def __repr__(self) -> str:
-        return f"<TurbotextDriver {self._base.geturl()} key={'yes' if self._key else 'no'}>"
+        return f"<TurbotextDriver {self._base.geturl()} key={'yes' if self._access.key else 'no'}>"
 
     @property
     def on_this_machine(self) -> bool:
@@ -97,7 +90,7 @@ class TurbotextDriver:
 
     @property
     def missing(self) -> str | None:
-        if self._key is None and not self.on_this_machine:
+        if self._access.key is None and not self.on_this_machine:
             return "TURBOTEXT_API_KEY is not set"
         return None
 
@@ -121,6 +114,17 @@ class TurbotextDriver:
         """Each job is one photo of the allowance."""
         return self._price
 
+    def use_key(self, key: str | None) -> None:
+        """For all jobs that begin from now on; one that runs is asked for with the key that made it. ConfigError."""
+        self._access = self._access_of(key)
+
+    async def check_key(self, key: str | None = None) -> KeyCheck:
+        """Ask what the key may use. Raises ConfigError."""
+        access = self._access if key is None else self._access_of(key)
+        if access.key is None and self.missing is not None:
+            return KeyCheck("missing", self.missing)
+        return await check_key(access.service)
+
     async def call(self, call: Call) -> AttemptOutcome:
         """One job, from the published photo to the file. All of it ends at `call.deadline`."""
         try:
@@ -138,18 +142,21 @@ class TurbotextDriver:
             except StorageUnavailable as error:
                 return AttemptOutcome(Verdict.STORAGE, message=str(error))
             form = create_form(call.operation, call.settings, photo, templates)
-            work = self._work(call, None)
-            return await self._run(call, work, lambda: work.create(form), photo, *templates.values())
+            access = self._access
+            work = self._work(access, call, None)
+            secrets = (access.key, photo, *templates.values())
+            return await self._run(call, work, lambda: work.create(form), *secrets)
 
     async def resume(self, call: Call, handle: str) -> AttemptOutcome:
         """Take up the job with the queue id `handle` after a crash: from get_result on, nothing is created.
 
         The links that were published for it are gone; a job that had not fetched its photo by then fails.
         """
-        work = self._work(call, handle)
+        access = self._access
+        work = self._work(access, call, handle)
         if self.missing is not None:
             return self._booked(self._no_key(self.missing), work)
-        return await self._run(call, work, work.follow)
+        return await self._run(call, work, work.follow, access.key)
 
     def _unable(self, call: Call) -> AttemptOutcome | None:
         if self.missing is not None:
@@ -164,11 +171,24 @@ class TurbotextDriver:
     def _no_key(self, missing: str) -> AttemptOutcome:
         return AttemptOutcome(Verdict.REJECTED, error_code="API_KEY_MISSING", message=missing)
 
-    def _work(self, call: Call, handle: str | None) -> Work:
-        return Work(self._service, self._downloads, call, pause=self._pause, patience=self._patience, handle=handle)
+    def _access_of(self, key: str | None) -> "_Access":
+        """Raises ConfigError."""
+        key = plain_key(key, "TURBOTEXT_API_KEY")
+        downloads = Downloads(
+            self._base,
+            key,
+            self._ssl_context,
+            cap=self._picture_cap,
+            limiter=self._limiter,
+            pause=min(PAUSE, self._pause),
+        )
+        return _Access(key, Service(self._base, key, self._ssl_context, cap=self._reply_cap), downloads)
+
+    def _work(self, access: "_Access", call: Call, handle: str | None) -> Work:
+        return Work(access.service, access.downloads, call, pause=self._pause, patience=self._patience, handle=handle)
 
     async def _run(
-        self, call: Call, work: Work, start: Callable[[], Awaitable[AttemptOutcome]], *links: str
+        self, call: Call, work: Work, start: Callable[[], Awaitable[AttemptOutcome]], *secrets: str | None
     ) -> AttemptOutcome:
         """`start` until the deadline, booked. Links are unguessable on purpose: they are blotted out like the key."""
         outcome = None
@@ -176,10 +196,10 @@ class TurbotextDriver:
             outcome = await start()
         if outcome is None:
             outcome = AttemptOutcome(Verdict.TIMEOUT, message=work.trouble, possibly_billed=work.maybe_billed)
-        return self._booked(outcome, work, *links)
+        return self._booked(outcome, work, *secrets)
 
-    def _booked(self, outcome: AttemptOutcome, work: Work, *links: str) -> AttemptOutcome:
-        outcome = replace(outcome, message=shorten(outcome.message, self._key, *links))
+    def _booked(self, outcome: AttemptOutcome, work: Work, *secrets: str | None) -> AttemptOutcome:
+        outcome = replace(outcome, message=shorten(outcome.message, *secrets))
         if work.handle is None:
             return outcome
         # A job exists: a second one would be charged a second time, even if this one's picture turns out to be bad.
@@ -191,6 +211,15 @@ class TurbotextDriver:
             cost_microusd=self._price if work.finished else 0,
             possibly_billed=not work.finished,
         )
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Access:
+    """A key, and what shows it. A job keeps the one with which it began."""
+
+    key: str | None
+    service: Service
+    downloads: Downloads
 
 
 def _publish(call: Call, links: ExitStack) -> tuple[str, dict[str, str]]:

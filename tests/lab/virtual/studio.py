@@ -29,7 +29,7 @@ from photochanger.jobs.reserve import Reserve
 from photochanger.jobs.shelf import TemplateShelf
 from photochanger.jobs.twins import Done, Twins
 from photochanger.jobs.upload import Upload
-from photochanger.jobs.workshop import Workshop
+from photochanger.jobs.workshop import Lifetimes, Workshop
 from photochanger.media.filesystem import FilesystemStore
 from photochanger.media.probe import probe
 from photochanger.media.threads import PictureThreads
@@ -102,7 +102,7 @@ class Studio:
             hedges=EarlyHedges(0.1),
             reserve=Reserve(self.pictures, RESERVE),
             templates=TemplateShelf(self.media),
-            result_ttl=timedelta(hours=72),
+            lifetimes=Lifetimes(timedelta(hours=72)),
             max_pixels=10**8,
             decide=policy,
         )

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import parse_qs
 
 import trio
 
@@ -18,7 +19,7 @@ from photochanger.providers.gemini.simulator import picture
 from photochanger.providers.gemini.simulator.delivery import deliver
 from photochanger.providers.gemini.simulator.files import FileStore, FileTricks
 from photochanger.providers.gemini.simulator.fixed import FixedAnswer
-from photochanger.providers.gemini.simulator.invalid import Invalid, check_key, key_of
+from photochanger.providers.gemini.simulator.invalid import Invalid, bad, check_key, key_of
 from photochanger.providers.gemini.simulator.plan import Context, Plan, google_error
 from photochanger.providers.gemini.simulator.record import CallRecord
 from photochanger.providers.gemini.simulator.replies import EARLY, build, check, early_answer
@@ -26,6 +27,7 @@ from photochanger.providers.gemini.simulator.stored import StoredFile
 from photochanger.providers.gemini.simulator.usage import charge, usage_metadata
 from photochanger.providers.gemini.simulator.validate import (
     BODY_CAP,
+    MODELS,
     Wanted,
     check_model,
     check_request,
@@ -73,6 +75,8 @@ class GeminiSimulator:
         self._script = Script(check)
         self._store = FileStore(api_key)
         self.calls: deque[CallRecord] = deque(maxlen=RECORDS)
+        self.key_checks = 0
+        """How often the list of models was asked for."""
         self._control = Control(self._script, self.calls)
         self._server = SimulatorServer(
             self._route,
@@ -159,6 +163,8 @@ class GeminiSimulator:
             await self._control(request, answer)
         elif self._store.serves(request.path):
             await self._store(request, answer, self.base_url)
+        elif request.path == "/v1beta/models" and request.method == "GET":
+            await self._models(request, answer)
         elif found is None or request.method != "POST":
             await answer.whole(404, b"<html><title>Error 404 (Not Found)!!1</title></html>", "text/html")
         else:
@@ -180,6 +186,21 @@ class GeminiSimulator:
                 call.status, call.reply_bytes = answer.status, answer.sent
                 if call.verdict == "running":
                     call.verdict = "abandoned"
+
+    async def _models(self, request: Request, answer: Answer) -> None:
+        """The list of models, a page of it: what a key is tried with."""
+        self.key_checks += 1
+        try:
+            check_key(key_of(request), self._key)
+            pages = parse_qs(request.query).get("pageSize", ["50"])
+            if not pages[0].isdecimal():
+                raise bad("Invalid value at 'page_size' (TYPE_INT32)")
+        except Invalid as error:
+            await answer.json(error.http, google_error(error.http, error.status, str(error), error.details))
+        else:
+            names = sorted(MODELS)[: max(1, min(int(pages[0][:4]), 1000))]
+            models = [{"name": f"models/{name}", "supportedGenerationMethods": ["generateContent"]} for name in names]
+            await answer.json(200, {"models": models})
 
     async def _answer(self, version: str, call: CallRecord, request: Request, answer: Answer) -> None:
         try:

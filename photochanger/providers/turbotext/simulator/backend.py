@@ -13,7 +13,7 @@ import trio
 
 from photochanger.providers.simulator import Answer, Request, ScenarioError, Script, parse_steps, steps_in
 from photochanger.providers.turbotext.simulator.faults import HTML, JSON, play
-from photochanger.providers.turbotext.simulator.forms import Refused, check_create, check_head, read_form
+from photochanger.providers.turbotext.simulator.forms import METHODS, Refused, check_create, check_head, read_form
 from photochanger.providers.turbotext.simulator.job import Job
 from photochanger.providers.turbotext.simulator.plan import Fault, build
 
@@ -83,6 +83,18 @@ class Backend:
             await self._create(method, form, answer)
         elif form.get("do") == "get_result":
             await self._get_result(method, form, site, answer)
+        else:
+            raise Refused("do: create_queue or get_result")
+
+    async def available(self, request: Request, answer: Answer) -> None:
+        """What the key may use, in the same two steps as everything else. Raises Refused."""
+        check_head(request.headers.get("content-type", ""), request.headers.get("authorization"), self._ways.key)
+        step = read_form(request.body).get("do")
+        await trio.sleep(self._ways.delay)
+        if step == "create_queue":
+            await answer.json(200, {"success": True, "queueid": 1})
+        elif step == "get_result":
+            await answer.json(200, {"success": True, "error": "", "data": {"available": sorted(METHODS)}})
         else:
             raise Refused("do: create_queue or get_result")
 

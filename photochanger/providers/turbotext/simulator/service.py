@@ -2,7 +2,7 @@
 
 import ssl
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from urllib.parse import parse_qs
 
 import trio
@@ -41,6 +41,8 @@ class TurbotextSimulator:
     ) -> None:
         self._script = Script(check)
         self.calls: deque[CallRecord] = deque(maxlen=RECORDS)
+        self.key_checks = 0
+        """How often it was asked what a key may use."""
         ways = Ways(api_key, price_microusd, fetch, head_first, delay, seconds, fixed_answer)
         self._backend = Backend(ways, self._script, self.calls, allowance, threads)
         self._control = Control(self._script, self.calls)
@@ -102,15 +104,22 @@ class TurbotextSimulator:
         method = request.path.removeprefix("/api_ai/")
         if request.path.startswith("/_sim/"):
             await self._control(request, answer)
+        elif request.method == "POST" and request.path == "/api_ai/available_api":
+            self.key_checks += 1
+            await _refusable(self._backend.available(request, answer), answer)
         elif request.method == "POST" and method != request.path and method in METHODS:
-            try:
-                await self._backend.method(method, request, self.site, answer)
-            except Refused as error:
-                await answer.json(error.http, {"success": False, "error": str(error)})
+            await _refusable(self._backend.method(method, request, self.site, answer), answer)
         elif request.method == "GET" and (name := _picture_name(request)) is not None:
             await self._backend.download(name, request, answer)
         else:
             await answer.whole(404, b"<html><title>404 Not Found</title></html>", "text/html")
+
+
+async def _refusable(work: Awaitable[None], answer: Answer) -> None:
+    try:
+        await work
+    except Refused as error:
+        await answer.json(error.http, {"success": False, "error": str(error)})
 
 
 def _picture_name(request: Request) -> str | None:
