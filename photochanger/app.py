@@ -19,6 +19,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 import trio
 
@@ -58,8 +59,12 @@ from photochanger.providers.drivers import make_drivers
 from photochanger.providers.group import ProviderGroup
 from photochanger.providers.overrides import Overrides
 from photochanger.providers.prices import load_prices
+from photochanger.slots import routes as slot_routes
+from photochanger.slots.check import check_slot
+from photochanger.slots.desk import SlotDesk
 from photochanger.slots.house_key import derived, house_secret
-from photochanger.slots.passwords import fill_missing
+from photochanger.slots.passwords import fill_missing, hashed
+from photochanger.slots.showing import Showing
 from photochanger.slots.snapshot import SlotBook
 from photochanger.web import contract_routes, guard, health, providers
 from photochanger.web.app import App, create_app
@@ -102,7 +107,7 @@ class House:
             name: ProviderGroup(driver, live=config.provider_permits_live, late=config.provider_permits_late)
             for name, driver in make_drivers(config, self.pictures, self.prices).items()
         }
-        secret = house_secret(config.secrets_dir)
+        self._secret = secret = house_secret(config.secrets_dir)
         self.accounts = AccountBook(config.secrets_dir)
         signing_keys = [key.encode() for key in config.jwt_signing_keys] or [derived(secret, "tokens")]
         self.tokens = Tokens(self.accounts, signing_keys, life=config.jwt_life_hours * 3600)
@@ -197,12 +202,32 @@ class House:
             draining=lambda: self.draining,
         )
         app.register_blueprint(ingest_routes.blueprint(ingest))
+        self._register_slots(app)
         app.register_blueprint(gallery.blueprint(self.db, self.media))
         app.register_blueprint(link_routes.blueprint(self.links))
         app.register_blueprint(providers.blueprint(self._providers))
         app.register_blueprint(health.blueprint(self.health, self.metrics))
         app.register_blueprint(contract_routes.blueprint(app))
         return app
+
+    def _register_slots(self, app: App) -> None:
+        drivers = {name: group.driver for name, group in self.groups.items()}
+        base_url = self.config.public_base_url
+        check = partial(check_slot, drivers=drivers, public_base_url=base_url, max_pixels=self.config.max_pixels)
+        desk = SlotDesk(
+            db=self.db,
+            check=check,
+            defaults=lambda: (self.config.t_sync, self.config.t_late),
+            default_password_hash=self._default_password_hash,
+            record=_log_action,
+            refresh=self.slots.refresh,
+            secret=self._secret,
+        )
+        app.register_blueprint(slot_routes.blueprint(desk, Showing(drivers, base_url)))
+
+    async def _default_password_hash(self) -> str | None:
+        password = self.config.ingest_password
+        return await hashed(password) if password else None
 
     def _providers(self) -> list[providers.ProviderView]:
         now = trio.current_time()
@@ -277,3 +302,8 @@ class _Ready:
     def started(self, value: object = None) -> None:
         self.event.set()
         self.task_status.started()
+
+
+async def _log_action(action: str, *, actor: str, subject: str | None, detail: dict[str, object]) -> None:
+    """What administrators did, until the audit log takes it."""
+    log.info("%s by %s: %s %s", action, actor, subject, detail)

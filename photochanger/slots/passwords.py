@@ -1,23 +1,50 @@
-"""The default ingest password: it fills slots that have none, and changes no other."""
+"""Slot passwords: the default one fills slots that have none, and changes no other; others are made here."""
 
+import secrets
 from typing import Final
 
 import trio
 
 from photochanger.db.facade import Db
 from photochanger.domain.passwords import hash_password
+from photochanger.slots.change import hold, write_version
+
+SHORTEST: Final = 8
+LONGEST: Final = 256
+"""Characters."""
+
+_ALPHABET: Final = "abcdefghijkmnpqrstuvwxyz23456789"
+"""Without letters and digits that are taken for each other: people type this into a booth."""
+_LENGTH: Final = 16
 
 _MISSING: Final = "SELECT id FROM slot WHERE secret_hash IS NULL AND archived_at IS NULL ORDER BY id"
-_FILL: Final = """
-UPDATE slot SET secret_hash = $2, version = version + 1, updated_at = now()
-WHERE id = ANY($1) AND secret_hash IS NULL
-"""
+
+_hashing = trio.CapacityLimiter(2)
 
 
-async def fill_missing(db: Db, password: str) -> list[str]:
+async def fill_missing(db: Db, password: str, *, by: str = "INGEST_PASSWORD") -> list[str]:
     """Give `password` to every slot without one; the ids of those slots. Raises DatabaseUnavailable."""
-    ids = [row["id"] for row in await db.fetch(_MISSING)]
-    if ids:
-        stored = await trio.to_thread.run_sync(hash_password, password)
-        await db.execute(_FILL, ids, stored)
-    return ids
+    if await db.fetchrow(_MISSING) is None:
+        return []
+    return await fill_missing_with(db, await hashed(password), by=by)
+
+
+async def fill_missing_with(db: Db, stored: str, *, by: str) -> list[str]:
+    """The same for a password of which only the stored form is known."""
+    filled = []
+    async with db.transaction() as transaction:
+        for slot_id in [row["id"] for row in await transaction.fetch(_MISSING + " FOR NO KEY UPDATE")]:
+            row = await hold(transaction, slot_id)
+            await write_version(transaction, row, row | {"secret_hash": stored}, by=by, action="password_filled")
+            filled.append(slot_id)
+    return filled
+
+
+def generated() -> str:
+    """A new password: 80 bits."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
+
+
+async def hashed(password: str) -> str:
+    """The form in which a password is stored; made in a thread, because it takes a while."""
+    return await trio.to_thread.run_sync(hash_password, password, limiter=_hashing)
