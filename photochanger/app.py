@@ -20,6 +20,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 import trio
 
@@ -66,8 +67,12 @@ from photochanger.settings.book import SettingsBook
 from photochanger.settings.house import HouseSettings
 from photochanger.settings.ingest_password import IngestPassword
 from photochanger.settings.provider_keys import ProviderKeys
+from photochanger.slots import routes as slot_routes
+from photochanger.slots.check import check_slot
+from photochanger.slots.desk import SlotDesk
 from photochanger.slots.house_key import derived, house_secret
 from photochanger.slots.passwords import fill_missing
+from photochanger.slots.showing import Showing
 from photochanger.slots.snapshot import SlotBook
 from photochanger.web import guard, health, providers
 from photochanger.web.app import App, create_app
@@ -111,7 +116,7 @@ class House:
             name: ProviderGroup(driver, live=config.provider_permits_live, late=config.provider_permits_late)
             for name, driver in make_drivers(config, self.pictures, self.prices).items()
         }
-        secret = house_secret(config.secrets_dir)
+        self._secret = secret = house_secret(config.secrets_dir)
         self.settings = SettingsBook(db, HouseSettings.of(config))
         self.provider_keys = StoredKeys(
             {name: group.driver for name, group in self.groups.items()},
@@ -218,6 +223,7 @@ class House:
             draining=lambda: self.draining,
         )
         app.register_blueprint(ingest_routes.blueprint(ingest))
+        self._register_slots(app)
         app.register_blueprint(gallery.blueprint(self.db, self.media))
         app.register_blueprint(link_routes.blueprint(self.links))
         app.register_blueprint(providers.blueprint(self._providers))
@@ -239,6 +245,21 @@ class House:
         for group in self.groups.values():
             group.permits.resize(now.provider_permits_live, now.provider_permits_late)
         await self.slots.use(t_sync=now.t_sync, t_late=now.t_late)
+
+    def _register_slots(self, app: App) -> None:
+        drivers = {name: group.driver for name, group in self.groups.items()}
+        base_url = self.config.public_base_url
+        check = partial(check_slot, drivers=drivers, public_base_url=base_url, max_pixels=self.config.max_pixels)
+        desk = SlotDesk(
+            db=self.db,
+            check=check,
+            defaults=lambda: (self.settings.now.t_sync, self.settings.now.t_late),
+            default_password_hash=self.ingest_password.for_new_slots,
+            record=_log_action,
+            refresh=self.slots.refresh,
+            secret=self._secret,
+        )
+        app.register_blueprint(slot_routes.blueprint(desk, Showing(drivers, base_url)))
 
     def _providers(self) -> list[providers.ProviderView]:
         now = trio.current_time()
@@ -319,3 +340,8 @@ class _Ready:
     def started(self, value: object = None) -> None:
         self.event.set()
         self.task_status.started()
+
+
+async def _log_action(action: str, *, actor: str, subject: str | None, detail: dict[str, object]) -> None:
+    """What administrators did, until the audit log takes it."""
+    log.info("%s by %s: %s %s", action, actor, subject, detail)

@@ -1,24 +1,13 @@
 """The default ingest password: shown once, kept as a hash, for slots that are made without a password."""
 
 import logging
-import math
-import secrets
 from typing import Final
 
-import trio
-
 from photochanger.db.facade import Db
-from photochanger.domain.passwords import hash_password
 from photochanger.settings.rows import INGEST_PASSWORD, Change, Row, change_row
-from photochanger.slots.passwords import fill_with
+from photochanger.slots.passwords import fill_with, generated, hashed
 
 log = logging.getLogger(__name__)
-
-ALPHABET: Final = "abcdefghjkmnpqrstuvwxyz23456789"
-"""What is told apart in every hand and every typeface: no i, l, o, 0, 1."""
-GROUPS: Final = 4
-GROUP: Final = 4
-BITS: Final = math.log2(len(ALPHABET)) * GROUPS * GROUP
 
 _HASH: Final = "SELECT value ->> 'hash' FROM settings WHERE key = $1"
 
@@ -29,7 +18,6 @@ class IngestPassword:
     def __init__(self, db: Db, environment: str | None) -> None:
         self._db = db
         self._environment = environment
-        self._threads = trio.CapacityLimiter(1)  # bcrypt takes a core: an administrator may wait, photos may not
         self._of_environment: str | None = None
 
     async def for_new_slots(self) -> str | None:
@@ -41,13 +29,13 @@ class IngestPassword:
         if stored is not None or self._environment is None:
             return stored
         if self._of_environment is None:
-            self._of_environment = await self._hashed(self._environment)
+            self._of_environment = await hashed(self._environment)
         return self._of_environment
 
     async def renew(self, *, by: str) -> tuple[str, Row, list[str]]:
         """Make a new one: the password, its row, and the slots that had none until now. Raises DatabaseUnavailable."""
-        password = "-".join("".join(secrets.choice(ALPHABET) for _ in range(GROUP)) for _ in range(GROUPS))
-        stored = await self._hashed(password)
+        password = generated()
+        stored = await hashed(password)
 
         def decide(row: Row) -> Change:
             return Change({"hash": stored}, {"set": is_set(row)}, {"set": True})
@@ -57,9 +45,6 @@ class IngestPassword:
             filled = await fill_with(transaction, stored, by=by)
         log.info("%s has made a new default ingest password; %d slots that had none use it", by, len(filled))
         return password, row, filled
-
-    async def _hashed(self, password: str) -> str:
-        return await trio.to_thread.run_sync(hash_password, password, limiter=self._threads)
 
 
 def is_set(row: Row) -> bool:

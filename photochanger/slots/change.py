@@ -1,64 +1,63 @@
-"""Changing a slot: a JSON document of its fields goes into its row whole or not at all."""
+"""Changing a slot: a JSON document of its fields goes into its row whole or not at all, and into its journal."""
 
-import re
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Final, get_args
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 
 from photochanger.db.facade import Db
 from photochanger.db.transaction import Transaction
 from photochanger.domain.reasons import Reason
-from photochanger.domain.slot import AtBudget, Auth, LastResort, OnTimeout, Output, Slot
-from photochanger.domain.wording import told
+from photochanger.domain.slot import Slot
 from photochanger.errors import Problem, Refusal, SlotInvalid
-from photochanger.slots.rows import SELECT, slot_of
+from photochanger.slots.fields import (
+    COLUMNS,
+    FIELDS,
+    SLOT_ID,
+    TEMPLATES,
+    BoundTemplate,
+    document,
+    placed,
+    problem_of,
+    top,
+    value_of,
+)
+from photochanger.slots.journal import write_change
+from photochanger.slots.rows import SELECT, SELECT_WHOLE, slot_of
 
 Check = Callable[[Slot], list[Problem]]
-Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}$")]
+
+# In a statement of its own: what a statement that had to wait for the row says of other tables is from before.
+# Not FOR UPDATE, for which the rows of new jobs would have to wait.
+_HOLD: Final = "SELECT version FROM slot WHERE id = $1 FOR NO KEY UPDATE"
+_ONE: Final = SELECT_WHOLE + " AND id = $1"
+# Until the end no template that is bound can be deleted; one that was deleted a moment ago is not found.
+_MEDIA: Final = "SELECT id, mime, path FROM template_media WHERE id = ANY($1) ORDER BY id FOR KEY SHARE"
+_UNBIND: Final = "DELETE FROM slot_template WHERE slot_id = $1"
+_BIND: Final = """
+INSERT INTO slot_template (slot_id, position, role, template_id)
+SELECT $1, bound.position, bound.role, bound.template_id
+FROM unnest($2::integer[], $3::text[], $4::uuid[]) AS bound (position, role, template_id)
+"""
 
 
-class _Plan(msgspec.Struct, forbid_unknown_fields=True):
-    provider: Name
-    operation: Name
-    settings: dict[str, Any] = {}
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a slot has to be measured by: whether it can work, and the house's own times, in seconds."""
 
+    check: Check
+    t_sync: float
+    t_late: float
 
-FIELDS: Final[Mapping[str, Any]] = {
-    "provider": Name,
-    "operation": Name,
-    "settings": dict[str, Any],
-    "fallbacks": list[_Plan],
-    "is_active": bool,
-    "hedge": bool,
-    "keep_spares": bool,
-    "on_timeout": OnTimeout,
-    "t_sync": int | None,
-    "t_late": int | None,
-    "last_resort": LastResort,
-    "last_resort_settings": dict[str, Any],
-    "permits": int,
-    "mailbox": int,
-    "size_limit_bytes": int,
-    "longest_side": int | None,
-    "send_quality": int,
-    "output": Output,
-    "output_width": int | None,
-    "output_height": int | None,
-    "allow_png": bool,
-    "jpeg_quality": int,
-    "dedupe_seconds": int,
-    "budget_day_microusd": int | None,
-    "at_budget": AtBudget,
-    "rate_per_minute": int | None,
-    "rate_burst": int | None,
-    "auth": Auth,
-    "signing_generation": int,
-}
-"""What can be changed, and of which type it is: `Slot` says what each means. None leaves it to the house."""
+    def slot(self, row: Mapping[str, Any]) -> Slot:
+        """The slot of a row."""
+        return slot_of(row, t_sync=self.t_sync, t_late=self.t_late)
 
-_COLUMNS: Final = {"t_sync": "t_sync_seconds", "t_late": "t_late_seconds"}
-_NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+    def problems(self, row: Mapping[str, Any]) -> list[Problem]:
+        """Everything that keeps the slot of a row from working."""
+        return self.check(self.slot(row))
 
 
 async def read_slot(db: Db, slot_id: str) -> dict[str, Any]:
@@ -66,100 +65,167 @@ async def read_slot(db: Db, slot_id: str) -> dict[str, Any]:
 
     Raises Refusal(SLOT_NOT_FOUND) and DatabaseUnavailable.
     """
-    row = await db.fetchrow(SELECT + " AND id = $1", slot_id)
+    row = await db.fetchrow(SELECT + " AND id = $1", slot_id) if SLOT_ID.fullmatch(slot_id) else None
     if row is None:
-        raise Refusal(Reason.SLOT_NOT_FOUND, f"there is no slot {slot_id[:40]!r}")
-    return _document(row)
+        raise unknown(slot_id)
+    return document(row)
 
 
 async def apply_change(
-    db: Db, slot_id: str, change: Mapping[str, Any], check: Check, *, t_sync: float, t_late: float
+    db: Db,
+    slot_id: str,
+    change: Mapping[str, Any],
+    check: Check,
+    *,
+    t_sync: float,
+    t_late: float,
+    by: str,
+    action: str = "changed",
 ) -> Slot:
     """Put the fields of `change` into the slot and return it; `check` sees it first as it would be.
 
-    `t_sync` and `t_late` are the house's own. Fields that cannot be changed are welcome as they are: so a document
-    of `read_slot` can be edited and given back, and a `version` in it makes sure that nobody was faster. A change
-    that changes nothing makes no new version. What was wrong before, in a field that is not changed, is no reason to
-    refuse: a slot whose provider has no key yet can still be switched off.
+    `t_sync` and `t_late` are the house's own. A change that changes nothing makes no new version. What was wrong
+    before, in a field that is not changed, is no reason to refuse: a slot whose provider has no key yet can still be
+    switched off.
 
-    Raises SlotInvalid with everything that is wrong (then nothing is changed), Refusal(SLOT_NOT_FOUND) and
-    DatabaseUnavailable.
+    Raises SlotInvalid with everything that is wrong (then nothing is changed), Refusal(SLOT_NOT_FOUND,
+    NOT_POSSIBLE_NOW of an archived slot) and DatabaseUnavailable.
     """
+    terms = Terms(check, t_sync, t_late)
     async with db.transaction() as transaction:
-        row = await transaction.fetchrow(SELECT + " AND id = $1 FOR UPDATE OF slot", slot_id)
-        if row is None:
-            raise Refusal(Reason.SLOT_NOT_FOUND, f"there is no slot {slot_id[:40]!r}")
-        shown, merged, problems = _document(row), dict(row), []
-        for field, value in change.items():
-            problem = _problem_of(field, value, shown)
-            if problem is not None:
-                problems.append(problem)
-            elif field in FIELDS:
-                merged[_COLUMNS.get(field, field)] = msgspec.to_builtins(msgspec.convert(value, FIELDS[field]))
-        slot = slot_of(merged, t_sync=t_sync, t_late=t_late)
-        # What the check says of the old value of a field whose new one is wrong would only confuse.
-        wrong = {_top(problem) for problem in problems}
-        old = check(slot_of(row, t_sync=t_sync, t_late=t_late))
-        touched = {field for field, value in change.items() if value != shown.get(field)}
-        problems += [
-            problem
-            for problem in check(slot)
-            if _top(problem) not in wrong and (_top(problem) in touched or problem not in old)
-        ]
-        if problems:
-            raise SlotInvalid(slot_id, problems)
-        changed = {column: value for column, value in merged.items() if value != row[column]}
-        if not changed:
-            return slot
-        await _write(transaction, slot_id, changed)
-        merged["version"] += 1
-        return slot_of(merged, t_sync=t_sync, t_late=t_late)
+        row = await hold(transaction, slot_id)
+        return terms.slot(await change_held(transaction, row, change, terms, by=by, action=action))
 
 
-async def _write(transaction: Transaction, slot_id: str, changed: Mapping[str, Any]) -> None:
-    names = ", ".join(f"{column} = ${place}" for place, column in enumerate(changed, 2))
-    # The names are keys of FIELDS, never a caller's.
-    statement = f"UPDATE slot SET {names}, version = version + 1, updated_at = now() WHERE id = $1"  # noqa: S608
-    await transaction.execute(statement, slot_id, *changed.values())
+async def hold(
+    transaction: Transaction, slot_id: str, expected: int | None = None, *, archived: bool = False
+) -> dict[str, Any]:
+    """The slot's row of `SELECT_WHOLE`, which nobody else can change until the end.
+
+    Raises Refusal: `slot_not_found`; `version_conflict` when it is not at version `expected`; `not_possible_now` when
+    it is archived, or with `archived` when it is not.
+    """
+    if not SLOT_ID.fullmatch(slot_id) or await transaction.fetchrow(_HOLD, slot_id) is None:
+        raise unknown(slot_id)
+    row = await _row(transaction, slot_id)
+    if expected is not None and expected != row["version"]:
+        raise Refusal(Reason.VERSION_CONFLICT, f"{slot_id} is at version {row['version']} now.")
+    if archived is (row["archived_at"] is None):
+        why = "is not archived" if archived else "is archived: bring it back first"
+        raise Refusal(Reason.NOT_POSSIBLE_NOW, f"{slot_id} {why}.")
+    return row
 
 
-def _document(row: Mapping[str, Any]) -> dict[str, Any]:
-    templates = [{field: found[field] for field in ("id", "role", "position")} for found in row["templates"]]
-    return {
-        "id": row["id"],
-        "version": row["version"],
-        **{field: row[_COLUMNS.get(field, field)] for field in FIELDS},
-        "templates": templates,
-        "has_password": row["secret_hash"] is not None,
+async def change_held(
+    transaction: Transaction,
+    row: Mapping[str, Any],
+    change: Mapping[str, Any],
+    terms: Terms,
+    *,
+    by: str,
+    action: str,
+    lenient: bool = False,
+) -> dict[str, Any]:
+    """Put the fields of `change` into a row that is held; the row as it is then. Raises SlotInvalid.
+
+    With `lenient` only what the change itself breaks is a reason to refuse, not what it fails to mend.
+    """
+    merged = await plan_change(transaction, row, change, terms, lenient=lenient)
+    return await write_version(transaction, row, merged, by=by, action=action)
+
+
+async def plan_change(
+    transaction: Transaction,
+    row: Mapping[str, Any],
+    change: Mapping[str, Any],
+    terms: Terms,
+    *,
+    lenient: bool = False,
+) -> dict[str, Any]:
+    """The row as it would be; nothing is written. Raises SlotInvalid with everything that is wrong."""
+    shown, merged, problems = document(row), dict(row), []
+    for field, value in change.items():
+        problem = problem_of(field, value, shown)
+        if problem is not None:
+            problems.append(problem)
+        elif field == TEMPLATES:
+            merged[TEMPLATES], missing = await _bound(transaction, value)
+            problems += missing
+        elif field in FIELDS:
+            merged[COLUMNS.get(field, field)] = value_of(field, value)
+    # What the check says of the old value of a field whose new one is wrong would only confuse.
+    wrong = {top(problem) for problem in problems}
+    old = terms.problems(row)
+    touched = set() if lenient else {field for field, value in change.items() if value != shown.get(field)}
+    problems += [
+        problem
+        for problem in terms.problems(merged)
+        if top(problem) not in wrong and (top(problem) in touched or problem not in old)
+    ]
+    if problems:
+        raise SlotInvalid(row["id"], problems)
+    return merged
+
+
+async def write_version(
+    transaction: Transaction, row: Mapping[str, Any], merged: Mapping[str, Any], *, by: str, action: str
+) -> dict[str, Any]:
+    """Make a held row what `merged` says, as a new version that its journal tells of; the row as it is then.
+
+    Where nothing differs, nothing is written. A row at version 0 is one that this transaction has made.
+    """
+    changed = {column: value for column, value in merged.items() if value != row[column]}
+    if not changed:
+        return dict(row)
+    templates = changed.pop(TEMPLATES, None)
+    names = "".join(f", {column} = ${place}" for place, column in enumerate(changed, 2))
+    # The names are those of our own SELECT, never a caller's.
+    statement = f"UPDATE slot SET version = version + 1, updated_at = now(){names} WHERE id = $1"  # noqa: S608
+    await transaction.execute(statement, row["id"], *changed.values())
+    if templates is not None:
+        await _bind_all(transaction, row["id"], templates)
+    after = await _row(transaction, row["id"])
+    await write_change(transaction, row if row["version"] else None, after, action=action, by=by)
+    return after | {"updated_by": by}
+
+
+async def _bind_all(transaction: Transaction, slot_id: str, templates: list[dict[str, Any]]) -> None:
+    """Make these templates, as a row of `SELECT` has them, all that the slot has."""
+    await transaction.execute(_UNBIND, slot_id)
+    columns = ([each[name] for each in templates] for name in ("position", "role", "id"))
+    await transaction.execute(_BIND, slot_id, *columns)
+
+
+def unknown(slot_id: str) -> Refusal:
+    """There is no such slot."""
+    return Refusal(Reason.SLOT_NOT_FOUND, f"there is no slot {slot_id[:40]!r}")
+
+
+async def _bound(transaction: Transaction, value: Any) -> tuple[list[dict[str, Any]], list[Problem]]:
+    """The templates of a document as a row of `SELECT` has them; and a problem for each that is not there."""
+    given = msgspec.convert(value, list[BoundTemplate])
+    known: dict[UUID, Any] = {
+        found["id"]: found for found in await transaction.fetch(_MEDIA, [each.template_id for each in given])
     }
+    missing = [
+        Problem(f"{TEMPLATES}[{number}].template_id", f"there is no template {each.template_id}")
+        for number, each in enumerate(given)
+        if each.template_id not in known
+    ]
+    return [
+        {
+            "id": str(each.template_id),
+            "role": each.role,
+            "position": each.position,
+            "mime": known[each.template_id]["mime"],
+            "path": known[each.template_id]["path"],
+        }
+        for each in placed(given)
+        if each.template_id in known
+    ], missing
 
 
-def _problem_of(field: str, value: Any, shown: Mapping[str, Any]) -> Problem | None:
-    if field not in FIELDS:
-        if field not in shown:
-            return Problem(field[:60], "there is no such field")
-        if value == shown[field]:
-            return None
-        if field == "version":
-            return Problem(field, f"the slot was changed meanwhile, it is at version {shown[field]} now: look again")
-        return Problem(field, "cannot be changed here")
-    try:
-        msgspec.convert(value, FIELDS[field])
-        if _NUL.search(msgspec.json.encode(value)):
-            return Problem(field, "contains the character NUL, which cannot be stored")
-        if field == "signing_generation" and value < shown[field]:
-            return Problem(field, f"may only rise, it is {shown[field]} now: a key that was replaced stays worthless")
-    except msgspec.ValidationError as error:
-        allowed = get_args(FIELDS[field])
-        if isinstance(value, str) and allowed and all(isinstance(each, str) for each in allowed):
-            return Problem(field, f"must be one of {', '.join(allowed)}, not {value[:40]!r}")
-        path, message = told(str(error))
-        return Problem(field + path, message)
-    except UnicodeEncodeError:
-        return Problem(field, "is not valid Unicode text")
-    return None
-
-
-def _top(problem: Problem) -> str:
-    """The slot's field in which the problem lies."""
-    return re.split(r"[.\[]", problem.field, maxsplit=1)[0]
+async def _row(transaction: Transaction, slot_id: str) -> dict[str, Any]:
+    row = await transaction.fetchrow(_ONE, slot_id)
+    assert row is not None, "the slot is held"
+    return dict(row)

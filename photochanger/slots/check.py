@@ -15,7 +15,7 @@ from photochanger.slots.public_address import unreachable
 MOST_PLANS: Final = 5
 """The first plan and its fallbacks: more can hardly be tried inside any window."""
 
-_RANGES: Final[Mapping[str, tuple[float, float]]] = {
+RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "t_sync": (10, 60),
     "t_late": (0, 600),
     "permits": (1, 100),
@@ -29,6 +29,7 @@ _RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "rate_per_minute": (1, 100_000),
     "rate_burst": (1, 100_000),
     "signing_generation": (1, 2_000_000_000),
+    "gallery_generation": (1, 2_000_000_000),
     "output_width": (SMALLEST, LARGEST),
     "output_height": (SMALLEST, LARGEST),
 }
@@ -47,6 +48,7 @@ def check_slot(
         *_check_numbers(slot),
         *_check_output(slot, max_pixels),
         *_check_idle(slot),
+        *_check_access(slot, public_base_url),
     ]
 
 
@@ -110,7 +112,7 @@ def _check_last_resort(slot: Slot, drivers: Mapping[str, Driver]) -> Iterator[Pr
 
 
 def _check_numbers(slot: Slot) -> Iterator[Problem]:
-    for field, (low, high) in _RANGES.items():
+    for field, (low, high) in RANGES.items():
         value = getattr(slot, field)
         if value is not None and not low <= value <= high:
             yield Problem(field, f"must be from {_number(low)} to {_number(high)}, not {_number(value)}")
@@ -139,6 +141,17 @@ def _check_idle(slot: Slot) -> Iterator[Problem]:
         yield Problem(field, "does nothing while output is as_is: make that fit or crop, or both sides null")
     if slot.rate_burst is not None and slot.rate_per_minute is None:
         yield Problem("rate_burst", "does nothing without rate_per_minute")
+
+
+def _check_access(slot: Slot, public_base_url: str | None) -> Iterator[Problem]:
+    if slot.auth == "password" and slot.secret_hash is None:
+        yield Problem("auth", "password lets nobody in while the slot has none: give it one")
+    if slot.auth == "open" and public_base_url is not None and unreachable(public_base_url) is None:
+        yield Problem(
+            "auth",
+            "open is for closed networks only, and PUBLIC_BASE_URL says that the internet reaches this house: "
+            "whoever finds the address could spend your money",
+        )
 
 
 def _settings_problem(error: ConfigError, driver: Driver, prefix: str) -> Problem:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import trio
 
@@ -26,6 +26,9 @@ from photochanger.slots.check import check_slot
 from photochanger.slots.rows import SELECT, slot_of
 from photochanger.slots.templates import add_template, bind, unbind
 
+BY: Final = "command line"
+"""Who the journal says it was: a terminal asks for no name."""
+
 
 async def show_slot(config: Config, slot_id: str) -> str:
     """The slot as a JSON document that can be edited and given back."""
@@ -37,7 +40,8 @@ async def set_slot(config: Config, slot_id: str, path: Path) -> str:
     """Change the slot as the JSON document at `path` says, whole or not at all."""
     change = await trio.to_thread.run_sync(_read_document, path)
     async with _database(config) as db:
-        slot = await apply_change(db, slot_id, change, _check(config), t_sync=config.t_sync, t_late=config.t_late)
+        t_sync, t_late = config.t_sync, config.t_late
+        slot = await apply_change(db, slot_id, change, _check(config), t_sync=t_sync, t_late=t_late, by=BY)
     return f"{slot_id} is at version {slot.version}; a running service knows it at once."
 
 
@@ -57,7 +61,7 @@ async def add_slot_template(config: Config, path: Path, slot_id: str, role: str,
             template_id = await add_template(db, media, PictureThreads(), path, path.name, max_pixels=config.max_pixels)
         except PictureError as error:
             raise ConfigError(f"{path.name}: {error.detail}") from None
-        await bind(db, slot_id, template_id, role, position)
+        await bind(db, slot_id, template_id, role, position, by=BY)
         row = await db.fetchrow(SELECT + " AND id = $1", slot_id)
     return _said(config, row, f"template {template_id} travels with every photo of {slot_id} now, as {role}.")
 
@@ -65,7 +69,7 @@ async def add_slot_template(config: Config, path: Path, slot_id: str, role: str,
 async def remove_slot_template(config: Config, slot_id: str, position: int) -> str:
     """Unbind what is at `position`; also says what keeps the slot from working then."""
     async with _database(config) as db:
-        template_id = await unbind(db, slot_id, position)
+        template_id, _ = await unbind(db, slot_id, position, by=BY)
         row = await db.fetchrow(SELECT + " AND id = $1", slot_id)
     return _said(config, row, f"template {template_id} travels with {slot_id} no more.")
 

@@ -1,5 +1,6 @@
-"""The default ingest password: it fills slots that have none, and changes no other."""
+"""Slot passwords: the default one fills slots that have none, and changes no other; others are made here."""
 
+import secrets
 from typing import Final
 
 import trio
@@ -7,33 +8,46 @@ import trio
 from photochanger.db.facade import Db
 from photochanger.db.transaction import Transaction
 from photochanger.domain.passwords import hash_password
+from photochanger.slots.change import hold, write_version
+
+SHORTEST: Final = 8
+LONGEST: Final = 256
+"""Characters."""
+
+_ALPHABET: Final = "abcdefghjkmnpqrstuvwxyz23456789"
+"""What is told apart in every hand and every typeface, because people type it into a booth: no i, l, o, 0, 1."""
+_GROUPS: Final = 4
+_GROUP: Final = 4
 
 _MISSING: Final = "SELECT id FROM slot WHERE secret_hash IS NULL AND archived_at IS NULL ORDER BY id"
-_FILL_AND_TELL: Final = """
-WITH filled AS (
-    UPDATE slot SET secret_hash = $1, version = version + 1, updated_at = now()
-    WHERE secret_hash IS NULL AND archived_at IS NULL RETURNING id, version
-), told AS (
-    INSERT INTO slot_change (slot_id, version, action, before, after, changed_by)
-    SELECT id, version, 'password', '{}'::jsonb, '{}'::jsonb, $2 FROM filled
-)
-SELECT id FROM filled ORDER BY id
-"""
-_FILL: Final = """
-UPDATE slot SET secret_hash = $2, version = version + 1, updated_at = now()
-WHERE id = ANY($1) AND secret_hash IS NULL
-"""
+
+_hashing = trio.CapacityLimiter(2)
+
+
+async def fill_missing(db: Db, password: str, *, by: str = "INGEST_PASSWORD") -> list[str]:
+    """Give `password` to every slot without one; the ids of those slots. Raises DatabaseUnavailable."""
+    if await db.fetchrow(_MISSING) is None:
+        return []
+    stored = await hashed(password)
+    async with db.transaction() as transaction:
+        return await fill_with(transaction, stored, by=by)
 
 
 async def fill_with(transaction: Transaction, stored: str, *, by: str) -> list[str]:
-    """Give the password of this hash to every slot without one, and tell their journals; the ids of those slots."""
-    return [row["id"] for row in await transaction.fetch(_FILL_AND_TELL, stored, by)]
+    """Give the password of this hash to every slot without one; the ids of those slots."""
+    filled = []
+    for slot_id in [row["id"] for row in await transaction.fetch(_MISSING + " FOR NO KEY UPDATE")]:
+        row = await hold(transaction, slot_id)
+        await write_version(transaction, row, row | {"secret_hash": stored}, by=by, action="password_filled")
+        filled.append(slot_id)
+    return filled
 
 
-async def fill_missing(db: Db, password: str) -> list[str]:
-    """Give `password` to every slot without one; the ids of those slots. Raises DatabaseUnavailable."""
-    ids = [row["id"] for row in await db.fetch(_MISSING)]
-    if ids:
-        stored = await trio.to_thread.run_sync(hash_password, password)
-        await db.execute(_FILL, ids, stored)
-    return ids
+def generated() -> str:
+    """A new password, in groups as people read it aloud: 79 bits."""
+    return "-".join("".join(secrets.choice(_ALPHABET) for _ in range(_GROUP)) for _ in range(_GROUPS))
+
+
+async def hashed(password: str) -> str:
+    """The form in which a password is stored; made in a thread, because it takes a while."""
+    return await trio.to_thread.run_sync(hash_password, password, limiter=_hashing)

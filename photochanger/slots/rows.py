@@ -6,7 +6,7 @@ from uuid import UUID
 
 from photochanger.domain.slot import Plan, Slot, Template
 
-SELECT: Final = """
+_COLUMNS: Final = """
 SELECT id, version, provider, operation, settings, secret_hash, is_active, size_limit_bytes, t_sync_seconds,
        permits, mailbox, allow_png, jpeg_quality, longest_side, send_quality, fallbacks, hedge, keep_spares, on_timeout,
        t_late_seconds, last_resort, last_resort_settings, dedupe_seconds, budget_day_microusd, at_budget, output,
@@ -17,17 +17,25 @@ SELECT id, version, provider, operation, settings, secret_hash, is_active, size_
                                   ORDER BY bound.position), '[]'::jsonb)
         FROM slot_template AS bound JOIN template_media AS media ON media.id = bound.template_id
         WHERE bound.slot_id = slot.id) AS templates
-FROM slot WHERE archived_at IS NULL
 """
+SELECT: Final = _COLUMNS + "FROM slot WHERE archived_at IS NULL"
 """All slots in use; go on with AND for one of them."""
+
+_CHANGED_BY: Final = "SELECT changed_by FROM slot_change WHERE slot_id = slot.id AND slot_change.version = slot.version"
+SELECT_WHOLE: Final = (
+    f"{_COLUMNS}, archived_at, created_at, updated_at, ({_CHANGED_BY}) AS updated_by FROM slot WHERE true"
+)
+"""All slots that ever were, with what administrators see besides; go on with AND for one of them."""
+
+_BESIDES: Final = ("archived_at", "created_at", "updated_at", "updated_by")
 
 
 def slot_of(row: Mapping[str, Any], *, t_sync: float, t_late: float) -> Slot:
-    """The slot of a row of `SELECT`. `t_sync` and `t_late` are the house's own, for slots that leave them to it.
+    """The slot of a row of either SELECT. `t_sync` and `t_late` are the house's own, for slots that leave them to it.
 
     Never raises for what is inside a row's JSON: one slot that was spoilt by hand must not take the others along.
     """
-    values = dict(row)
+    values = {name: value for name, value in row.items() if name not in _BESIDES}
     sync, late = values.pop("t_sync_seconds"), values.pop("t_late_seconds")
     values["t_sync"] = t_sync if sync is None else float(sync)
     values["t_late"] = t_late if late is None else float(late)

@@ -1,8 +1,7 @@
 """Templates: pictures that belong to slots and travel along with every photo. They never change once kept."""
 
-import re
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 import trio
@@ -18,6 +17,8 @@ from photochanger.media.probe import MAX_PIXELS, Probe, probe
 from photochanger.media.store import MediaStore
 from photochanger.media.threads import PictureThreads, Priority
 from photochanger.providers.base import PreparedPhoto
+from photochanger.slots.change import Terms, change_held, hold
+from photochanger.slots.fields import MOST_TEMPLATES, ROLE, TEMPLATES, document
 
 LONGEST_SIDE: Final = 3072
 """Pixels; a larger template is made smaller once, because every photo of its slot takes it along."""
@@ -26,27 +27,18 @@ LARGEST_FILE: Final = 50_000_000
 """Bytes of a file that is taken as a template."""
 
 QUALITY: Final = 95
-MOST: Final = 20
-"""Templates per slot; no provider takes more pictures than that with one photo."""
-
 CLEANING: Final = 5.0
 """Seconds for removing the file of a template that was cut short."""
 
-_ROLE: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _NAME: Final = 120
 """Characters that are kept of a name."""
 
 _INSERT: Final = """
 INSERT INTO template_media (id, name, mime, bytes, sha256, width, height, path) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 """
-_HOLD: Final = "SELECT version FROM slot WHERE id = $1 AND archived_at IS NULL FOR UPDATE"
-_NEXT: Final = "SELECT coalesce(max(position) + 1, 0) FROM slot_template WHERE slot_id = $1"
-_BIND: Final = """
-INSERT INTO slot_template (slot_id, position, role, template_id) VALUES ($1, $2, $3, $4)
-ON CONFLICT (slot_id, position) DO UPDATE SET role = EXCLUDED.role, template_id = EXCLUDED.template_id
-"""
-_UNBIND: Final = "DELETE FROM slot_template WHERE slot_id = $1 AND position = $2 RETURNING template_id"
-_BUMP: Final = "UPDATE slot SET version = version + 1, updated_at = now() WHERE id = $1"
+_EXISTS: Final = "SELECT id FROM template_media WHERE id = $1 FOR KEY SHARE"
+UNCHECKED: Final = Terms(lambda _: [], 0, 0)
+"""For commands that tell what is still wrong instead of refusing."""
 
 
 async def add_template(
@@ -79,43 +71,63 @@ async def add_template(
     return template_id
 
 
-async def bind(db: Db, slot_id: str, template_id: UUID, role: str, position: int | None = None) -> None:
+async def bind(
+    db: Db,
+    slot_id: str,
+    template_id: UUID,
+    role: str,
+    position: int | None = None,
+    *,
+    by: str,
+    expected: int | None = None,
+    terms: Terms = UNCHECKED,
+) -> dict[str, Any]:
     """Make a template the slot's, in the place of what is at `position`; None means behind all others.
 
-    Raises Refusal(SLOT_NOT_FOUND, NOT_FOUND for the template), SlotInvalid and DatabaseUnavailable.
+    The slot's row as it is then. It must be at version `expected`, where that is given, and the template may not break
+    by `terms` what works. Raises Refusal (as `hold` does, and NOT_FOUND for the template), SlotInvalid and
+    DatabaseUnavailable.
     """
     problems = []
-    if not _ROLE.fullmatch(role):
+    if not ROLE.fullmatch(role):
         problems.append(Problem("role", "must be a lower-case word, as in style, body or reference"))
     async with db.transaction() as transaction:
-        if await transaction.fetchrow(_HOLD, slot_id) is None:
-            raise Refusal(Reason.SLOT_NOT_FOUND, f"there is no slot {slot_id[:40]!r}")
-        if await transaction.fetchrow("SELECT id FROM template_media WHERE id = $1", template_id) is None:
+        row = await hold(transaction, slot_id, expected)
+        if await transaction.fetchrow(_EXISTS, template_id) is None:
             raise Refusal(Reason.NOT_FOUND, f"there is no template {template_id}")
-        place = await transaction.fetchval(_NEXT, slot_id) if position is None else position
-        if not 0 <= place < MOST:
-            problems.append(Problem("position", f"must be from 0 to {MOST - 1}, not {place}"))
+        bound = document(row)[TEMPLATES]
+        place = max((each["position"] for each in bound), default=-1) + 1 if position is None else position
+        if not 0 <= place < MOST_TEMPLATES:
+            problems.append(Problem("position", f"must be from 0 to {MOST_TEMPLATES - 1}, not {place}"))
         if problems:
             raise SlotInvalid(slot_id, problems)
-        await transaction.execute(_BIND, slot_id, place, role, template_id)
-        await transaction.execute(_BUMP, slot_id)
+        new = {"template_id": str(template_id), "role": role, "position": place}
+        templates = sorted([each for each in bound if each["position"] != place] + [new], key=_position)
+        change = {TEMPLATES: templates}
+        return await change_held(transaction, row, change, terms, by=by, action="template_bound", lenient=True)
 
 
-async def unbind(db: Db, slot_id: str, position: int) -> UUID:
-    """Take the template at `position` from the slot; its id. File and row stay: jobs that run still need them.
+async def unbind(
+    db: Db, slot_id: str, position: int, *, by: str, expected: int | None = None, terms: Terms = UNCHECKED
+) -> tuple[UUID, dict[str, Any]]:
+    """Take the template at `position` from the slot; its id, and the slot's row as it is then. The template stays.
 
-    Raises Refusal(SLOT_NOT_FOUND), SlotInvalid when nothing is there, and DatabaseUnavailable.
+    Raises Refusal (as `hold` does), SlotInvalid when nothing is there or the slot needs it, and DatabaseUnavailable.
     """
     async with db.transaction() as transaction:
-        if await transaction.fetchrow(_HOLD, slot_id) is None:
-            raise Refusal(Reason.SLOT_NOT_FOUND, f"there is no slot {slot_id[:40]!r}")
-        # What is out of range is not asked for: the column could not even be compared with it.
-        found = await transaction.fetchrow(_UNBIND, slot_id, position) if 0 <= position < MOST else None
+        row = await hold(transaction, slot_id, expected)
+        bound = document(row)[TEMPLATES]
+        found = next((each for each in bound if each["position"] == position), None)
         if found is None:
             raise SlotInvalid(slot_id, [Problem("position", f"there is no template at {position}")])
-        await transaction.execute(_BUMP, slot_id)
-        unbound: UUID = found["template_id"]
-        return unbound
+        change = {TEMPLATES: [each for each in bound if each is not found]}
+        after = await change_held(transaction, row, change, terms, by=by, action="template_unbound", lenient=True)
+    return UUID(found["template_id"]), after
+
+
+def _position(binding: dict[str, Any]) -> int:
+    position: int = binding["position"]
+    return position
 
 
 # --- in a thread from here on ---

@@ -14,6 +14,9 @@ from photochanger.web.outputs import etag_of
 
 T = TypeVar("T")
 
+DEEPEST: Final = 64
+"""Levels of a JSON body; what is read recursively must not run out of stack."""
+
 _ETAG: Final = re.compile(r'"([0-9]{1,18})"')
 
 
@@ -28,8 +31,10 @@ async def read_json(request: Request, kind: type[T]) -> T:
     try:
         # First as it is: a syntax error is told as one, whatever type it hides.
         document = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refusal(Reason.INVALID_REQUEST, f"The body is no JSON: {error}.") from None
+    if _is_deep(document, DEEPEST):
+        raise invalid(Problem("body", f"is nested more than {DEEPEST} levels deep"))
     if nul := _nul_in(document, ""):
         raise invalid(Problem(nul, "contains the character NUL, which cannot be stored"))
     return _converted(document, kind, strict=True)
@@ -85,6 +90,19 @@ def _converted(values: Any, kind: type[T], *, strict: bool) -> T:
     except msgspec.ValidationError as error:
         path, message = told(str(error))
         raise invalid(Problem(path.lstrip(".") or "body", message)) from None
+
+
+def _is_deep(document: Any, levels: int) -> bool:
+    """Whether there is anything below so many levels; looked at level by level, because it may be very deep."""
+    level = [document]
+    for _ in range(levels):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+    return bool(level)
 
 
 def _nul_in(value: Any, path: str) -> str:

@@ -97,7 +97,13 @@ def test_a_change_that_cannot_work_is_refused_whole(house: SharedHouse, name: st
         before = await lab.house.db.fetchrow("SELECT * FROM slot WHERE id = 'slot-002'")
         with pytest.raises(SlotInvalid) as refused:
             await apply_change(
-                lab.house.db, "slot-002", {"permits": 3, "output": "stretched"} | change, check, t_sync=48, t_late=120
+                lab.house.db,
+                "slot-002",
+                {"permits": 3, "output": "stretched"} | change,
+                check,
+                t_sync=48,
+                t_late=120,
+                by="serg",
             )
         told = {problem.field: problem.message for problem in refused.value.problems}
         assert set(told) == {field, "output"}

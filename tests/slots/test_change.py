@@ -15,13 +15,14 @@ from photochanger.domain.slot import Plan, Slot
 from photochanger.errors import Problem, Refusal, SlotInvalid
 from photochanger.media.threads import PictureThreads
 from photochanger.providers.drivers import make_drivers
-from photochanger.slots.change import FIELDS, apply_change, read_slot
+from photochanger.slots.change import apply_change, read_slot
 from photochanger.slots.check import check_slot
+from photochanger.slots.fields import FIELDS
 from photochanger.slots.snapshot import SlotBook
 from tests.db.rest import count_becomes
 
 HASH = "$2b$04$never-to-be-shown"
-HOUSE = {"t_sync": 40.0, "t_late": 90.0}
+HOUSE: Any = {"t_sync": 40.0, "t_late": 90.0}
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 LOCAL: dict[str, Any] = {"provider": "local", "operation": "look", "settings": {"look": "mono"}}
 
@@ -48,7 +49,7 @@ async def rows(db: Db) -> Db:
 
 
 async def change(db: Db, document: Any, slot_id: str = "slot-001") -> Slot:
-    return await apply_change(db, slot_id, document, CHECK, **HOUSE)
+    return await apply_change(db, slot_id, document, CHECK, **HOUSE, by="serg")
 
 
 async def refused(db: Db, document: Any) -> list[str]:
@@ -109,7 +110,7 @@ async def test_what_is_shown_can_be_edited_and_given_back(rows: Db) -> None:
 
 
 async def test_what_cannot_be_changed_here(rows: Db) -> None:
-    for field, value in (("id", "slot-002"), ("has_password", False), ("templates", [1])):
+    for field, value in (("id", "slot-002"), ("has_password", False)):
         assert await refused(rows, {field: value}) == [f"{field}: cannot be changed here"]
     for field in ("secret_hash", "archived_at", "colour", "t_sync_seconds", "", "permits = 9, version", "x" * 5000):
         assert await refused(rows, {field: "x"}) == [f"{field[:60]}: there is no such field"]
@@ -183,10 +184,11 @@ async def test_text_that_only_looks_like_nul_is_kept(rows: Db) -> None:
 
 async def test_a_slot_that_is_not_there(rows: Db) -> None:
     await rows.execute("UPDATE slot SET archived_at = now() WHERE id = 'slot-002'")
-    for slot_id in ("slot-002", "slot-999", "", "' OR 1=1 --"):
+    for slot_id in ("slot-002", "slot-999", "", "' OR 1=1 --", "slot-001\0"):
         with pytest.raises(Refusal) as refusal:
             await change(rows, {"permits": 3}, slot_id)
-        assert refusal.value.reason is Reason.SLOT_NOT_FOUND
+        expected = Reason.NOT_POSSIBLE_NOW if slot_id == "slot-002" else Reason.SLOT_NOT_FOUND
+        assert refusal.value.reason is expected
         with pytest.raises(Refusal):
             await read_slot(rows, slot_id)
 

@@ -138,7 +138,7 @@ def test_a_template_is_kept_and_bound(run: Run, tmp_path: Path) -> None:
     template_id = first.split()[1]
     assert first == f"template {template_id} travels with every photo of slot-001 now, as style."
     assert json.loads(run("slot", "slot-001").stdout)["templates"] == [
-        {"id": template_id, "role": "style", "position": 0}
+        {"template_id": template_id, "role": "style", "position": 0}
     ]
     kept = [path for path in (tmp_path / "media").rglob("*") if path.is_file()]
     assert kept == [tmp_path / "media" / "templates" / f"{template_id}.jpg"]

@@ -17,8 +17,9 @@ from photochanger.jobs.shelf import TemplateShelf
 from photochanger.media.filesystem import FilesystemStore
 from photochanger.media.probe import probe
 from photochanger.media.threads import PictureThreads
+from photochanger.slots.fields import MOST_TEMPLATES
 from photochanger.slots.snapshot import SlotBook
-from photochanger.slots.templates import LONGEST_SIDE, MOST, add_template, bind, unbind
+from photochanger.slots.templates import LONGEST_SIDE, add_template, bind, unbind
 from tests.lab import pictures
 from tests.media.reading import decoded, difference, sent
 from tests.media.test_probe import BAD
@@ -93,7 +94,7 @@ async def test_every_kind_can_travel_as_it_is_kept(kind: str, db: Db, media: Fil
     found = probe(media.locate(row["path"]))
     assert (row["mime"], row["width"], row["height"]) == (mime, *size) == (found.mime, found.width, found.height)
     assert not found.needs_normalising
-    await bind(db, "slot-001", template_id, "style")
+    await bind(db, "slot-001", template_id, "style", by="serg")
     (image,) = await TemplateShelf(media).load(await slot_now(db))
     assert (image.role, image.photo.mime, image.photo.width, image.photo.height) == ("style", mime, *size)
     assert (decoded(sent(image.photo)).width, len(sent(image.photo))) == (size[0], image.photo.size)
@@ -170,10 +171,10 @@ async def test_templates_travel_in_their_order_and_make_a_new_version(
 ) -> None:
     ids = [await add(db, media, tmp_path, pictures.photo(64, 48, seed=seed)) for seed in (1, 2, 3)]
     before = (await slot_now(db)).version
-    await bind(db, "slot-001", ids[0], "style")
-    await bind(db, "slot-001", ids[1], "body")
-    await bind(db, "slot-001", ids[2], "reference", position=0)
-    await bind(db, "slot-002", ids[0], "style")
+    await bind(db, "slot-001", ids[0], "style", by="serg")
+    await bind(db, "slot-001", ids[1], "body", by="serg")
+    await bind(db, "slot-001", ids[2], "reference", position=0, by="serg")
+    await bind(db, "slot-002", ids[0], "style", by="serg")
     slot = await slot_now(db)
     assert [(template.id, template.role) for template in slot.templates] == [(ids[2], "reference"), (ids[1], "body")]
     assert slot.version == before + 3
@@ -186,19 +187,19 @@ async def test_templates_travel_in_their_order_and_make_a_new_version(
 async def test_what_is_unbound_stays_kept(db: Db, media: FilesystemStore, tmp_path: Path) -> None:
     first, second = [await add(db, media, tmp_path, pictures.photo(64, 48, seed=seed)) for seed in (1, 2)]
     for template_id in (first, second):
-        await bind(db, "slot-001", template_id, "style")
-    await bind(db, "slot-002", first, "style")
+        await bind(db, "slot-001", template_id, "style", by="serg")
+    await bind(db, "slot-002", first, "style", by="serg")
     before, kept = await slot_now(db), files(media)
-    assert await unbind(db, "slot-001", 0) == first
+    assert (await unbind(db, "slot-001", 0, by="serg"))[0] == first
     slot = await slot_now(db)
     assert ([template.id for template in slot.templates], slot.version) == ([second], before.version + 1)
     assert [template.id for template in (await slot_now(db, "slot-002")).templates] == [first]
     assert files(media) == kept
     assert await db.fetchval("SELECT count(*) FROM template_media") == 2
     with pytest.raises(SlotInvalid, match="position: there is no template at 0"):
-        await unbind(db, "slot-001", 0)
+        await unbind(db, "slot-001", 0, by="serg")
     with pytest.raises(Refusal):
-        await unbind(db, "slot-999", 0)
+        await unbind(db, "slot-999", 0, by="serg")
     assert await slot_now(db) == slot
 
 
@@ -206,27 +207,27 @@ async def test_what_cannot_be_bound(db: Db, media: FilesystemStore, tmp_path: Pa
     template_id = await add(db, media, tmp_path, pictures.photo(64, 48))
     before = await slot_now(db)
     with pytest.raises(Refusal) as refusal:
-        await bind(db, "slot-999", template_id, "style")
+        await bind(db, "slot-999", template_id, "style", by="serg")
     assert refusal.value.reason is Reason.SLOT_NOT_FOUND
     with pytest.raises(Refusal) as refusal:
-        await bind(db, "slot-001", uuid4(), "style")
+        await bind(db, "slot-001", uuid4(), "style", by="serg")
     assert refusal.value.reason is Reason.NOT_FOUND
     for role in ("", "Style", "a b", "x" * 41, "стиль", "a\0"):
         with pytest.raises(SlotInvalid, match="role: must be a lower-case word"):
-            await bind(db, "slot-001", template_id, role)
-    for position in (-1, MOST, 2**40):
+            await bind(db, "slot-001", template_id, role, by="serg")
+    for position in (-1, MOST_TEMPLATES, 2**40):
         with pytest.raises(SlotInvalid, match="position: must be from 0 to 19"):
-            await bind(db, "slot-001", template_id, "style", position)
+            await bind(db, "slot-001", template_id, "style", position, by="serg")
     assert await slot_now(db) == before
 
 
 async def test_a_slot_takes_no_more_than_any_provider(db: Db, media: FilesystemStore, tmp_path: Path) -> None:
     template_id = await add(db, media, tmp_path, pictures.photo(64, 48))
-    for _ in range(MOST):
-        await bind(db, "slot-001", template_id, "style")
+    for _ in range(MOST_TEMPLATES):
+        await bind(db, "slot-001", template_id, "style", by="serg")
     with pytest.raises(SlotInvalid, match="not 20"):
-        await bind(db, "slot-001", template_id, "style")
-    assert len(await TemplateShelf(media).load(await slot_now(db))) == MOST
+        await bind(db, "slot-001", template_id, "style", by="serg")
+    assert len(await TemplateShelf(media).load(await slot_now(db))) == MOST_TEMPLATES
 
 
 # --- loading ----------------------------------------------------------------------------------------------------
@@ -234,7 +235,7 @@ async def test_a_slot_takes_no_more_than_any_provider(db: Db, media: FilesystemS
 
 async def test_a_file_is_looked_at_once(db: Db, media: FilesystemStore, tmp_path: Path) -> None:
     template_id = await add(db, media, tmp_path, pictures.photo(64, 48))
-    await bind(db, "slot-001", template_id, "style")
+    await bind(db, "slot-001", template_id, "style", by="serg")
     slot, shelf = await slot_now(db), TemplateShelf(media)
     first = await shelf.load(slot)
     media.locate(slot.templates[0].path).unlink()
@@ -243,7 +244,7 @@ async def test_a_file_is_looked_at_once(db: Db, media: FilesystemStore, tmp_path
 
 async def test_one_that_is_gone_or_damaged_is_named(db: Db, media: FilesystemStore, tmp_path: Path) -> None:
     template_id = await add(db, media, tmp_path, pictures.photo(64, 48))
-    await bind(db, "slot-001", template_id, "style")
+    await bind(db, "slot-001", template_id, "style", by="serg")
     slot = await slot_now(db)
     path = media.locate(slot.templates[0].path)
     whole = path.read_bytes()
