@@ -12,6 +12,7 @@ root                 one_for_one, started in this order, stopped backwards
 ├─ resumption        what a provider went on with while we were gone; once
 ├─ lanes             one lane per slot; jobs run beneath
 ├─ health            looks at the disk now and then
+├─ statistics        counts what has ended, every few seconds
 └─ web               Hypercorn + Quart-Trio
 """
 
@@ -61,6 +62,10 @@ from photochanger.providers.prices import load_prices
 from photochanger.slots.house_key import derived, house_secret
 from photochanger.slots.passwords import fill_missing
 from photochanger.slots.snapshot import SlotBook
+from photochanger.stats import routes as stats_routes
+from photochanger.stats.answers import Answers, Now
+from photochanger.stats.queries import Reader
+from photochanger.stats.rollup import Rollup
 from photochanger.web import contract_routes, guard, health, providers
 from photochanger.web.app import App, create_app
 from photochanger.web.serving import Server
@@ -144,6 +149,8 @@ class House:
             self._providers_in_use,
             self._budgets,
         )
+        self.rollup = Rollup(db, ready=self._is_ready, waiting=lambda: self.journal.depth)
+        self.metrics.on_refusal = self.rollup.refusals.add
         self.server = Server(self._web(), host=config.host, port=config.port, drain_grace=4.0)
 
         async def run_recovery(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -177,6 +184,7 @@ class House:
                 Child("resumption", self.resumption.run, restart="transient", park=True),
                 Child("lanes", lanes.run, request_stop=lanes.request_stop, supervisor=lanes, grace=10.0),
                 Child("health", self.health.run),
+                Child("statistics", self.rollup.run, park=True),
                 Child("web", self.server.run, request_stop=self.server.request_stop, grace=15.0),
             ],
         )
@@ -200,9 +208,27 @@ class House:
         app.register_blueprint(gallery.blueprint(self.db, self.media))
         app.register_blueprint(link_routes.blueprint(self.links))
         app.register_blueprint(providers.blueprint(self._providers))
+        app.register_blueprint(stats_routes.blueprint(self._statistics()))
         app.register_blueprint(health.blueprint(self.health, self.metrics))
         app.register_blueprint(contract_routes.blueprint(app))
         return app
+
+    def _statistics(self) -> Answers:
+        now = Now(
+            slots=self.slots.all,
+            lanes=self.lanes.statistics,
+            in_flight=lambda: self.lanes.in_flight,
+            late=lambda: self.lanes.late,
+            draining=lambda: self.draining,
+            database_available=lambda: self.db.state.available,
+            journal=lambda: self.journal.depth,
+            level=self.ledger.level,
+            providers=self._providers,
+        )
+        return Answers(Reader(self.db), now)
+
+    def _is_ready(self) -> bool:
+        return self.ready.is_set() and self.health.look().ready
 
     def _providers(self) -> list[providers.ProviderView]:
         now = trio.current_time()

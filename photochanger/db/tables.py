@@ -4,6 +4,8 @@ Times are timestamptz in UTC. Money is whole microusd. The schema name is the co
 (`DATABASE_SCHEMA`), so no table names it.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -361,7 +363,7 @@ def _histogram(name: str) -> Column[list[int]]:
     return Column(name, ARRAY(BigInteger), nullable=False, server_default=text("'{}'::bigint[]"))
 
 
-def _cell(*more: Column[str]) -> list[Column[object]]:
+def _cell(*more: Column[Any]) -> list[Column[Any]]:
     """What a cell of the statistics is about. An empty `slot_id` is the whole house."""
     return [
         Column("slot_id", Text, primary_key=True),

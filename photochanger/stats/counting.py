@@ -209,7 +209,7 @@ SELECT count(*) FROM calls
 
 
 def count_calls(most: int) -> str:
-    """Calls that ended after their photo was counted: losers, spares, late work. Otherwise like `count_photos`; calls are counted."""
+    """Calls that ended after their photo was counted: losers, spares, late work. Otherwise like `count_photos`."""
     return _CALLS.format(most=most)
 
 

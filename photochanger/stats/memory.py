@@ -1,4 +1,4 @@
-"""What is counted in memory until it is written: refusals that made no job, and minutes in which the house was ready."""
+"""What is counted in memory until it is written: refusals that made no job, and minutes of being ready."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable

@@ -128,7 +128,7 @@ class Rollup:
         counted = 0
         while True:
             started = trio.current_time()
-            found = await self._db.fetchval(statement, self._since, until, BOUNDS, timeout=BOUND)
+            found: int = await self._db.fetchval(statement, self._since, until, BOUNDS, timeout=BOUND)
             counted += found
             if found < self._batch:
                 return counted

@@ -1,27 +1,17 @@
 """Everything that ended is counted exactly once, whatever the order in which it came and whoever counts."""
 
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
-import trio
-import trio.testing
 
 from photochanger.db.facade import Db
-from photochanger.db.loop import open_loop
-from photochanger.db.target import Target
 from photochanger.domain.records import Change
-from photochanger.errors import DatabaseUnavailable
 from photochanger.jobs.journal import Journal
 from photochanger.jobs.store import JobStore
 from photochanger.stats.rollup import Rollup
-from tests.db.rest import at_rest
-from tests.lab.waiting import until
-from tests.stats.cells import assert_exact, cells
+from tests.stats.cells import assert_exact
 from tests.stats.histories import at_random
 
 LATER = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
