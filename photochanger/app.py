@@ -13,6 +13,7 @@ root                 one_for_one, started in this order, stopped backwards
 ├─ resumption        what a provider went on with while we were gone; once
 ├─ lanes             one lane per slot; jobs run beneath
 ├─ health            looks at the disk now and then
+├─ statistics        counts what has ended, every few seconds
 └─ web               Hypercorn + Quart-Trio
 """
 
@@ -74,6 +75,10 @@ from photochanger.slots.house_key import derived, house_secret
 from photochanger.slots.passwords import fill_missing
 from photochanger.slots.showing import Showing
 from photochanger.slots.snapshot import SlotBook
+from photochanger.stats import routes as stats_routes
+from photochanger.stats.answers import Answers, Now
+from photochanger.stats.queries import Reader
+from photochanger.stats.rollup import Rollup
 from photochanger.web import guard, health, providers
 from photochanger.web.app import App, create_app
 from photochanger.web.docs import routes as contract_routes
@@ -168,6 +173,8 @@ class House:
             self._providers_in_use,
             self._budgets,
         )
+        self.rollup = Rollup(db, ready=self._is_ready, waiting=lambda: self.journal.depth)
+        self.metrics.on_refusal = self.rollup.refusals.add
         self.app = self._web()
         self.server = Server(self.app, host=config.host, port=config.port, drain_grace=4.0)
 
@@ -203,6 +210,7 @@ class House:
                 Child("resumption", self.resumption.run, restart="transient", park=True),
                 Child("lanes", lanes.run, request_stop=lanes.request_stop, supervisor=lanes, grace=10.0),
                 Child("health", self.health.run),
+                Child("statistics", self.rollup.run, park=True),
                 Child("web", self.server.run, request_stop=self.server.request_stop, grace=15.0),
             ],
         )
@@ -227,6 +235,7 @@ class House:
         app.register_blueprint(gallery.blueprint(self.db, self.media))
         app.register_blueprint(link_routes.blueprint(self.links))
         app.register_blueprint(providers.blueprint(self._providers))
+        app.register_blueprint(stats_routes.blueprint(self._statistics()))
         app.register_blueprint(health.blueprint(self.health, self.metrics))
         keys = ProviderKeys(self.db, self.provider_keys)
         app.register_blueprint(
@@ -260,6 +269,23 @@ class House:
             secret=self._secret,
         )
         app.register_blueprint(slot_routes.blueprint(desk, Showing(drivers, base_url)))
+
+    def _statistics(self) -> Answers:
+        now = Now(
+            slots=self.slots.all,
+            lanes=self.lanes.statistics,
+            in_flight=lambda: self.lanes.in_flight,
+            late=lambda: self.lanes.late,
+            draining=lambda: self.draining,
+            database_available=lambda: self.db.state.available,
+            journal=lambda: self.journal.depth,
+            level=self.ledger.level,
+            providers=self._providers,
+        )
+        return Answers(Reader(self.db), now)
+
+    def _is_ready(self) -> bool:
+        return self.ready.is_set() and self.health.look().ready
 
     def _providers(self) -> list[providers.ProviderView]:
         now = trio.current_time()

@@ -4,6 +4,8 @@ Times are timestamptz in UTC. Money is whole microusd. The schema name is the co
 (`DATABASE_SCHEMA`), so no table names it.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -16,13 +18,14 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    PrimaryKeyConstraint,
     Table,
     Text,
     column,
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 metadata = MetaData(
     naming_convention={
@@ -144,6 +147,7 @@ job = Table(
     _at("created_at", nullable=False),
     _at("started_at"),
     _at("finished_at"),
+    _at("rolled_at"),  # counted into the statistics
     CheckConstraint(
         "status IN ('queued', 'processing', 'done', 'failed', 'timeout', 'cancelled')", name="status_known"
     ),
@@ -169,6 +173,12 @@ job = Table(
         postgresql_ops={"photo": "text_pattern_ops"},
     ),
     Index("ix_job_test_id", "test_id", postgresql_where=text("test_id IS NOT NULL")),
+    Index("ix_job_done", "slot_id", "created_at", postgresql_where=text("status = 'done'")),
+    Index(
+        "ix_job_unrolled",
+        "finished_at",
+        postgresql_where=text("rolled_at IS NULL AND finished_at IS NOT NULL"),
+    ),
 )
 
 attempt = Table(
@@ -195,8 +205,14 @@ attempt = Table(
     Column("hedged", Boolean, nullable=False, server_default=text("false")),
     _at("begun_at", nullable=False),
     _at("finished_at"),
+    _at("rolled_at"),  # counted into the statistics
     Index(None, "job_id", "number"),
     Index("ix_attempt_unfinished", "begun_at", postgresql_where=text("outcome IS NULL")),
+    Index(
+        "ix_attempt_unrolled",
+        "finished_at",
+        postgresql_where=text("rolled_at IS NULL AND outcome IS NOT NULL"),
+    ),
     Index(None, "begun_at"),  # the day's money, read at the start
 )
 
@@ -336,4 +352,92 @@ audit_event = Table(
     Column("address", Text),
     Column("detail", JSONB, nullable=False, server_default=text("'{}'::jsonb")),  # never a secret
     Index(None, "at"),
+)
+
+
+def _count(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, server_default="0")
+
+
+def _histogram(name: str) -> Column[list[int]]:
+    return Column(name, ARRAY(BigInteger), nullable=False, server_default=text("'{}'::bigint[]"))
+
+
+def _cell(*more: Column[Any]) -> list[Column[Any]]:
+    """What a cell of the statistics is about. An empty `slot_id` is the whole house."""
+    return [
+        Column("slot_id", Text, primary_key=True),
+        Column("span", Text, primary_key=True),  # hour, day; of UTC
+        Column("source", Text, primary_key=True),
+        Column("at", DateTime(timezone=True), primary_key=True),  # its beginning; every question names these four
+        *more,
+    ]
+
+
+stats_slot = Table(
+    "stats_slot",
+    metadata,
+    *_cell(),
+    *map(
+        _count,
+        (
+            *("jobs", "replied_ok", "replied_timeout", "replied_other"),
+            *("kind_ai", "kind_fallback", "kind_local", "kind_original", "kind_error", "kind_none"),
+            *("done", "failed", "timed_out", "cancelled", "late", "retries", "joined"),
+        ),
+    ),
+    _histogram("answer_ms"),
+    _histogram("overhead_ms"),
+    CheckConstraint("span IN ('hour', 'day')", name="span_known"),
+)
+
+stats_provider = Table(
+    "stats_provider",
+    metadata,
+    *_cell(Column("provider", Text, primary_key=True), Column("model", Text, primary_key=True)),
+    *map(
+        _count,
+        (
+            *("calls", "pictures", "no_image", "refused", "rejected", "quota", "overloaded", "transport"),
+            *("timeouts", "cancelled", "other", "retries", "hedged", "possibly_billed", "cost_microusd"),
+        ),
+    ),
+    _histogram("latency_ms"),
+    CheckConstraint("span IN ('hour', 'day')", name="span_known"),
+)
+
+stats_tally = Table(
+    "stats_tally",
+    metadata,
+    *_cell(
+        Column("subject", Text, primary_key=True),  # failure_reason, refusal, finish_reason, provider_error
+        Column("provider", Text, primary_key=True),  # empty where it is nobody's
+        Column("model", Text, primary_key=True),
+        Column("name", Text, primary_key=True),
+    ),
+    _count("n"),
+    CheckConstraint("span IN ('hour', 'day')", name="span_known"),
+)
+
+stats_flush = Table(  # what was counted in memory and has been written: written again, it counts once
+    "stats_flush",
+    metadata,
+    Column("id", UUID(as_uuid=True), primary_key=True),
+    _at("at", now=True),
+    Index(None, "at"),
+)
+
+stats_state = Table(
+    "stats_state",
+    metadata,
+    Column("name", Text, primary_key=True),  # rolled: what ended before `at` is counted
+    _at("at", nullable=False),
+)
+
+uptime_hour = Table(
+    "uptime_hour",
+    metadata,
+    _at("at", nullable=False),
+    Column("minutes", BigInteger, nullable=False),  # a bit for each in which the house was ready, the lowest the first
+    PrimaryKeyConstraint("at"),
 )

@@ -68,6 +68,7 @@ class Ingest:
                 response.headers["Idempotent-Replayed"] = "true"
                 return response
             job, waiter = photo
+            seen.has_job = True
             reply = await self._wait(job, waiter)
             if isinstance(reply, PictureReply) and reply.stand_in:
                 when_done(request, job.cell.hold())

@@ -28,6 +28,8 @@ class Seen:
     def __init__(self, slot_id: str) -> None:
         self._slot_id = slot_id
         self.label = UNKNOWN_SLOT
+        self.has_job = False
+        """It became a photo at work, or joined one: what it comes to is told by that one's row."""
 
     def slot_known(self) -> None:
         """The slot exists: from here on its id may be a label."""
@@ -39,6 +41,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.on_refusal: Callable[[str, str], object] = lambda _slot, _outcome: None
+        """Called (sync) with the slot's label and the outcome of a posted photo that became no job."""
         self._ingest = Counter(
             "photochanger_ingest_total",
             "Photos posted, by slot and by what the booth got (`ok`, or the failure reason).",
@@ -134,6 +138,8 @@ class Metrics:
             raise
         finally:
             self._ingest.labels(seen.label, outcome).inc()
+            if outcome != "ok" and not seen.has_job:
+                self.on_refusal(seen.label, outcome)
             kind = "ok" if outcome == "ok" else "error"
             self._ingest_seconds.labels(kind).observe(time.perf_counter() - started)
 

@@ -100,6 +100,7 @@ def look(house: SharedHouse, username: str | None) -> tuple[list[str], Counter[t
             """A new token each time: a logout gives back the one that it came with."""
 
             def get(self, case: Any, context: Any) -> str:
+                assert username is not None
                 return lab.bearer(username)["Authorization"]
 
             def set(self, case: Any, data: str, context: Any) -> None:

@@ -1,0 +1,42 @@
+"""Times counted in buckets, and the percentiles that can still be told from the counts.
+
+A histogram is as short as its array: two of them are added element by element, so hours make days and slots the
+house. Times are in milliseconds.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+PER_OCTAVE: Final = 8
+RATIO: Final = 2 ** (1 / PER_OCTAVE)
+"""From one bound to the next. A percentile is at most this factor off (9.1 %), up or down, from `LOWEST` on."""
+LOWEST: Final = 1.0
+OCTAVES: Final = 18
+
+BOUNDS: Final = tuple(LOWEST * 2 ** (step / PER_OCTAVE) for step in range(OCTAVES * PER_OCTAVE + 1))
+"""1 ms to 262 s. Bucket 0 is below the first bound, bucket n from bound n - 1 on and below bound n, the last one above
+all bounds: the numbers that PostgreSQL's `width_bucket(value, bounds)` gives."""
+BUCKETS: Final = len(BOUNDS) + 1
+
+
+def summed(histograms: Iterable[Sequence[int]]) -> list[int]:
+    """All of them as one."""
+    return [sum(counts) for counts in zip(*histograms, strict=True)]
+
+
+def percentile(histogram: Sequence[int], share: float) -> int | None:
+    """Milliseconds that this share (0 to 1) of the times did not exceed; None where nothing was counted.
+
+    Within a bucket the times are taken to lie evenly. What is above all bounds is told as the highest bound.
+    """
+    total = sum(histogram)
+    if not total:
+        return None
+    wanted, seen = share * total, 0
+    for bucket, count in enumerate(histogram):
+        if count and seen + count >= wanted:
+            low = BOUNDS[bucket - 1] if bucket else 0.0
+            high = BOUNDS[bucket] if bucket < len(BOUNDS) else low
+            return round(low + (high - low) * max(wanted - seen, 0.0) / count)
+        seen += count
+    return round(BOUNDS[-1])

@@ -1,0 +1,201 @@
+"""What is read for the answers: cells, and a few newest rows that an index leads to. Nothing here reads history."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from photochanger.db.facade import Db
+from photochanger.stats.counting import HOUSE
+from photochanger.stats.periods import WORKING_HOURS
+
+_SHOWN: Final = (
+    "jobs, replied_ok, replied_timeout, replied_other, kind_ai, kind_fallback, kind_local, kind_original, kind_none, "
+    "late, retries, joined, answer_ms, overhead_ms"
+)
+_ALL_SOURCES: Final = "source = ANY('{ingest,ui_test,rerun,canary}')"  # spelt out, so that the index leads to `at`
+
+_CELLS: Final = f"""
+SELECT slot_id, at, {_SHOWN} FROM stats_slot
+WHERE slot_id = ANY($1) AND span = $2 AND source = 'ingest' AND at >= $3 AND at < $4
+"""
+
+_MONEY: Final = f"""
+SELECT at, coalesce(sum(cost_microusd) FILTER (WHERE source = 'ingest'), 0)::bigint AS live,
+       coalesce(sum(cost_microusd) FILTER (WHERE source <> 'ingest'), 0)::bigint AS tests
+FROM stats_provider
+WHERE slot_id = $1 AND span = $2 AND {_ALL_SOURCES} AND at >= $3 AND at < $4
+GROUP BY at
+"""
+
+# Refusals are told by period, failures only of the whole.
+_TALLY: Final = """
+SELECT slot_id, subject, name, CASE WHEN subject = 'refusal' THEN at END AS at, sum(n)::bigint AS n
+FROM stats_tally
+WHERE slot_id = ANY($1) AND span = $2 AND source = 'ingest' AND at >= $3 AND at < $4
+  AND subject IN ('failure_reason', 'refusal')
+GROUP BY 1, 2, 3, 4
+"""
+
+_UPTIME: Final = f"""
+SELECT date_trunc('day', at, 'UTC') AS at, sum(bit_count(minutes::bit(64)))::int8 AS minutes,
+       coalesce(sum(bit_count(minutes::bit(64))) FILTER (
+         WHERE extract(hour FROM at AT TIME ZONE 'UTC') BETWEEN {WORKING_HOURS.start} AND {WORKING_HOURS.stop - 1}
+       ), 0)::int8 AS working
+FROM uptime_hour WHERE at >= $1 AND at < $2
+GROUP BY 1
+"""
+
+_STATE: Final = """
+SELECT (SELECT at FROM stats_state WHERE name = 'rolled') AS fresh_to, first.at, first.minutes
+FROM (VALUES (1)) AS always LEFT JOIN (SELECT at, minutes FROM uptime_hour ORDER BY at LIMIT 1) AS first ON true
+"""
+
+_PROVIDERS: Final = """
+SELECT * FROM stats_provider
+WHERE slot_id = $1 AND span = 'day' AND source = 'ingest' AND at >= $2 AND at < $3
+ORDER BY provider, model
+"""
+
+_TESTS: Final = """
+SELECT provider, model, sum(cost_microusd)::bigint AS cost FROM stats_provider
+WHERE slot_id = $1 AND span = 'day' AND source = ANY('{ui_test,rerun,canary}') AND at >= $2 AND at < $3
+GROUP BY provider, model
+"""
+
+_WORDS: Final = """
+SELECT provider, model, subject, name, sum(n)::bigint AS n FROM stats_tally
+WHERE slot_id = $1 AND span = 'day' AND source = 'ingest' AND at >= $2 AND at < $3
+  AND subject IN ('finish_reason', 'provider_error')
+GROUP BY provider, model, subject, name
+"""
+
+_LAST_JOBS: Final = """
+SELECT asked.id AS slot_id, job.id AS job_id, source, status, failure_reason, reply_status, created_at
+FROM unnest($1::text[]) AS asked (id) CROSS JOIN LATERAL (
+  SELECT * FROM job WHERE slot_id = asked.id ORDER BY created_at DESC LIMIT 1
+) AS job
+"""
+
+_LAST_ERRORS: Final = """
+SELECT asked.id AS slot_id, job.id AS job_id, failure_reason, call.provider, call.provider_error_code,
+       call.http_status, created_at
+FROM unnest($1::text[]) AS asked (id) CROSS JOIN LATERAL (
+  SELECT id, failure_reason, created_at FROM job
+  WHERE slot_id = asked.id AND status IN ('failed', 'timeout', 'cancelled')
+  ORDER BY created_at DESC LIMIT 3
+) AS job LEFT JOIN LATERAL (
+  SELECT provider, provider_error_code, http_status FROM attempt
+  WHERE job_id = job.id AND outcome IS NOT NULL ORDER BY number DESC LIMIT 1
+) AS call ON true
+ORDER BY created_at DESC
+"""
+
+_NAME: Final = "SELECT name FROM slot WHERE id = $1"
+
+_RECENT: Final = """
+SELECT job.id AS job_id, job.reply_kind, job.late, job.provider, result.mime, result.width, result.height, result.bytes,
+       job.created_at, job.finished_at, job.cost_microusd, result.expires_at,
+       CASE WHEN reply_status = 200 THEN
+         round(extract(epoch FROM least(replied_at, deadline) - coalesce(received_at, job.created_at)) * 1000)::int8
+       END AS answer_ms,
+       CASE WHEN result.expires_at > $2 THEN '/public/results/' || job.id END AS url
+FROM job JOIN result ON result.job_id = job.id
+WHERE job.slot_id = $1 AND job.status = 'done' AND job.source = 'ingest' AND job.created_at > $3
+ORDER BY job.created_at DESC LIMIT 10
+"""
+RECENT: Final = timedelta(hours=72)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What ended before `fresh_to` is counted; `first_seen` is the first minute in which the house was ready."""
+
+    fresh_to: datetime | None
+    first_seen: datetime | None
+
+
+@dataclass(slots=True)
+class Tally:
+    """Refusals by period and reason, failures by reason."""
+
+    refusals: dict[datetime, dict[str, int]] = field(default_factory=dict)
+    failures: dict[str, int] = field(default_factory=dict)
+
+
+class Reader:
+    """Asks for what the answers need. Every question raises DatabaseUnavailable. Times are from … to before."""
+
+    def __init__(self, db: Db) -> None:
+        self._db = db
+
+    async def state(self) -> State:
+        """How fresh the cells are."""
+        row = await self._db.fetchrow(_STATE)
+        assert row is not None
+        if row["at"] is None:
+            return State(row["fresh_to"], None)
+        lowest = (row["minutes"] & -row["minutes"]).bit_length() - 1
+        return State(row["fresh_to"], row["at"] + timedelta(minutes=lowest))
+
+    async def cells(self, slots: Sequence[str], span: str, start: datetime, end: datetime) -> Sequence[Any]:
+        """Cells of photos."""
+        return await self._db.fetch(_CELLS, slots, span, start, end)
+
+    async def money(self, slot: str, span: str, start: datetime, end: datetime) -> Mapping[datetime, tuple[int, int]]:
+        """What calls cost, by period: for booths, and for tests."""
+        rows = await self._db.fetch(_MONEY, slot, span, start, end)
+        return {row["at"]: (row["live"], row["tests"]) for row in rows}
+
+    async def tallies(self, slots: Sequence[str], span: str, start: datetime, end: datetime) -> Mapping[str, Tally]:
+        """Failures and refusals by slot; every slot has its entry."""
+        found = {slot: Tally() for slot in slots}
+        for row in await self._db.fetch(_TALLY, slots, span, start, end):
+            tally = found[row["slot_id"]]
+            if row["at"] is None:
+                tally.failures[row["name"]] = row["n"]
+            else:
+                tally.refusals.setdefault(row["at"], {})[row["name"]] = row["n"]
+        return found
+
+    async def uptime(self, start: datetime, end: datetime) -> Mapping[datetime, tuple[int, int]]:
+        """Minutes in which the house was ready, by day: all of them, and those of working hours."""
+        rows = await self._db.fetch(_UPTIME, start, end)
+        return {row["at"]: (row["minutes"], row["working"]) for row in rows}
+
+    async def providers(self, start: datetime, end: datetime) -> Sequence[Any]:
+        """Cells of the booths' calls, by model."""
+        return await self._db.fetch(_PROVIDERS, HOUSE, start, end)
+
+    async def tests(self, start: datetime, end: datetime) -> Mapping[tuple[str, str], int]:
+        """What tests, re-runs and the canary cost, by model."""
+        rows = await self._db.fetch(_TESTS, HOUSE, start, end)
+        return {(row["provider"], row["model"]): row["cost"] for row in rows}
+
+    async def words(self, start: datetime, end: datetime) -> Mapping[tuple[str, str, str], dict[str, int]]:
+        """Finish reasons and error codes, by model and subject."""
+        found: dict[tuple[str, str, str], dict[str, int]] = {}
+        for row in await self._db.fetch(_WORDS, HOUSE, start, end):
+            found.setdefault((row["provider"], row["model"], row["subject"]), {})[row["name"]] = row["n"]
+        return found
+
+    async def last_jobs(self, slots: Sequence[str]) -> Mapping[str, dict[str, Any]]:
+        """The newest photo of each slot that has one."""
+        return {(row := dict(each)).pop("slot_id"): row for each in await self._db.fetch(_LAST_JOBS, slots)}
+
+    async def last_errors(self, slots: Sequence[str]) -> Mapping[str, list[dict[str, Any]]]:
+        """The newest failures of each slot."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for each in await self._db.fetch(_LAST_ERRORS, slots):
+            row = dict(each)
+            found.setdefault(row.pop("slot_id"), []).append(row)
+        return found
+
+    async def name(self, slot: str) -> str | None:
+        """What people call a slot, archived or not; None when it does not exist."""
+        name: str | None = await self._db.fetchval(_NAME, slot)
+        return name
+
+    async def recent(self, slot: str, now: datetime) -> list[dict[str, Any]]:
+        """The newest pictures of a slot."""
+        return [dict(row) for row in await self._db.fetch(_RECENT, slot, now, now - RECENT)]
