@@ -14,14 +14,16 @@ root                 one_for_one, started in this order, stopped backwards
 ├─ lanes             one lane per slot; jobs run beneath
 ├─ health            looks at the disk now and then
 ├─ statistics        counts what has ended, every few seconds
+├─ caretaker         removes what has expired
 └─ web               Hypercorn + Quart-Trio
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import trio
 
@@ -33,8 +35,13 @@ from photochanger.db.facade import Db
 from photochanger.db.service import DatabaseService
 from photochanger.domain.breaker import Position
 from photochanger.domain.budget import Level
+from photochanger.gallery import archives, cleanup, guests, moderation, pictures, public, share
 from photochanger.gallery import links as link_routes
 from photochanger.gallery import routes as gallery
+from photochanger.gallery.addresses import Addresses
+from photochanger.gallery.previews import Previews
+from photochanger.gallery.results import Results
+from photochanger.gallery.seals import Seals
 from photochanger.ingest import routes as ingest_routes
 from photochanger.ingest.nonces import Nonces
 from photochanger.ingest.ratelimit import RateLimits
@@ -52,8 +59,10 @@ from photochanger.jobs.shelf import TemplateShelf
 from photochanger.jobs.store import JobStore
 from photochanger.jobs.twins import Twins
 from photochanger.jobs.workshop import Lifetimes, Workshop, utc_now
+from photochanger.media.caretaker import Caretaker
 from photochanger.media.filesystem import FilesystemStore
 from photochanger.media.links import PublicLinks
+from photochanger.media.retention import Retention
 from photochanger.media.room import Room
 from photochanger.media.threads import PictureThreads
 from photochanger.observability.metrics import Metrics
@@ -116,6 +125,8 @@ class House:
         self.pictures = PictureThreads()
         self.journal = Journal(config.journal_folder)
         self.store = JobStore(db, self.journal)
+        self.retention = Retention(db, self.media, self.metrics, rows_are_whole=lambda: self.journal.depth == 0)
+        self.caretaker = Caretaker(self.retention, enabled=lambda: self.settings.now.cleanup)
         self.prices = load_prices(config.prices_file)
         self.groups = {
             name: ProviderGroup(driver, live=config.provider_permits_live, late=config.provider_permits_late)
@@ -135,6 +146,7 @@ class House:
         signing_keys = [key.encode() for key in config.jwt_signing_keys] or [derived(secret, "tokens")]
         self.tokens = Tokens(self.accounts, signing_keys, life=config.jwt_life_hours * 3600)
         self.links = PublicLinks(config.public_base_url, secret)
+        self.seals = Seals(secret)
         now = self.settings.now
         self.ledger = Ledger(cap_day_microusd=now.budget_day_microusd)
         self.workshop = Workshop(
@@ -211,6 +223,7 @@ class House:
                 Child("lanes", lanes.run, request_stop=lanes.request_stop, supervisor=lanes, grace=10.0),
                 Child("health", self.health.run),
                 Child("statistics", self.rollup.run, park=True),
+                Child("caretaker", self.caretaker.run),
                 Child("web", self.server.run, request_stop=self.server.request_stop, grace=15.0),
             ],
         )
@@ -232,7 +245,8 @@ class House:
         )
         app.register_blueprint(ingest_routes.blueprint(ingest))
         self._register_slots(app)
-        app.register_blueprint(gallery.blueprint(self.db, self.media))
+        app.register_blueprint(gallery.blueprint(self.db))
+        self._register_gallery(app)
         app.register_blueprint(link_routes.blueprint(self.links))
         app.register_blueprint(providers.blueprint(self._providers))
         app.register_blueprint(stats_routes.blueprint(self._statistics()))
@@ -264,7 +278,7 @@ class House:
             check=check,
             defaults=lambda: (self.settings.now.t_sync, self.settings.now.t_late),
             default_password_hash=self.ingest_password.for_new_slots,
-            record=_log_action,
+            record=_log_event,
             refresh=self.slots.refresh,
             secret=self._secret,
         )
@@ -286,6 +300,20 @@ class House:
 
     def _is_ready(self) -> bool:
         return self.ready.is_set() and self.health.look().ready
+
+    def _register_gallery(self, app: App) -> None:
+        db, media, find_slot = self.db, self.media, self.slots.find
+        results, addresses = Results(db, self.retention), Addresses(self.config.public_base_url)
+        for routes in (
+            pictures.blueprint(results, Previews(db, media, self.pictures), media),
+            public.blueprint(db, find_slot, self.seals),
+            share.blueprint(db, find_slot, self.slots.all, self.seals, addresses, _log_event),
+            guests.blueprint(db, results, media, self.seals, addresses),
+            moderation.blueprint(db, _log_event),
+            archives.blueprint(db, media),
+            cleanup.blueprint(db, self.retention, _log_event),
+        ):
+            app.register_blueprint(routes)
 
     def _providers(self) -> list[providers.ProviderView]:
         now = trio.current_time()
@@ -352,8 +380,11 @@ class House:
         self.root.request_stop()
 
 
-async def _log_event(action: str, *, actor: str | None, subject: str | None = None, **_: object) -> None:
-    log.info("%s by %s%s", action, actor or "nobody", f": {subject}" if subject else "")
+async def _log_event(
+    action: str, *, actor: str | None = None, subject: str | None = None, detail: Mapping[str, Any] | None = None
+) -> None:
+    """Tell the log what an administrator did."""
+    log.info("%s by %s: %s %s", action, actor, subject, dict(detail or {}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,8 +397,3 @@ class _Ready:
     def started(self, value: object = None) -> None:
         self.event.set()
         self.task_status.started()
-
-
-async def _log_action(action: str, *, actor: str, subject: str | None, detail: dict[str, object]) -> None:
-    """What administrators did, until the audit log takes it."""
-    log.info("%s by %s: %s %s", action, actor, subject, detail)

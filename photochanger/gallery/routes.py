@@ -1,22 +1,20 @@
-"""Reading back: `/api/jobs/{id}`, `/api/results/{id}` and the picture itself under `/public/results/{id}`."""
+"""Reading back: `/api/jobs/{id}` and `/api/results/{id}`."""
 
 from uuid import UUID
 
 import msgspec
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response
 
 from photochanger.db.facade import Db
 from photochanger.domain.reasons import Reason
 from photochanger.errors import Refusal
-from photochanger.gallery.queries import find_job, find_result, remove_expired
+from photochanger.gallery.queries import find_job, find_result
 from photochanger.gallery.views import JobView, ResultView, job_fields, result_fields
-from photochanger.media.store import MediaStore
 from photochanger.web.access import Access
-from photochanger.web.contract import binary, contract, json_body
-from photochanger.web.files import send_file
+from photochanger.web.contract import contract, json_body
 
 
-def blueprint(db: Db, media: MediaStore) -> Blueprint:
+def blueprint(db: Db) -> Blueprint:
     """The reading routes. None of them needs a login: whoever knows the id was given it."""
     routes = Blueprint("gallery", __name__)
 
@@ -49,23 +47,6 @@ def blueprint(db: Db, media: MediaStore) -> Blueprint:
         if row["expired"]:
             raise Refusal(Reason.RESULT_EXPIRED)
         return _json(ResultView(sha256=row["sha256"].hex(), url=_url(row["job_id"]), **result_fields(row)))
-
-    @routes.get("/public/results/<job_id>")
-    @contract(
-        "The picture, with ETag and ranges.",
-        tag="reading",
-        access=Access.PUBLIC,
-        responses={200: binary("image/jpeg", "image/png"), 206: binary("image/jpeg", "image/png"), 304: []},
-        problems=(Reason.NOT_FOUND, Reason.RESULT_EXPIRED, Reason.DATABASE_UNAVAILABLE),
-    )
-    async def get_picture(job_id: str) -> Response:
-        row = await find_result(db, _id(job_id))
-        if row is None:
-            raise Refusal(Reason.NOT_FOUND)
-        if row["expired"]:
-            await remove_expired(db, media, row["job_id"])
-            raise Refusal(Reason.RESULT_EXPIRED)
-        return await send_file(media.locate(row["path"]), mime=row["mime"], etag=row["sha256"].hex(), request=request)
 
     return routes
 

@@ -3,6 +3,7 @@
     temp/{slot_id}/{job_id}/...                       the files of running jobs
     results/{yyyy-mm-dd}/{job_id}.jpg                 day of arrival, UTC
     results/{yyyy-mm-dd}/{job_id}_preview.webp
+    originals/{yyyy-mm-dd}/{job_id}.jpg               photos that are kept for another try
     templates/{template_id}.jpg                       what slots send along
 
 Folders are 0700 and files 0600. All trees are on one disk, so that keeping a file is a rename.
@@ -14,6 +15,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -22,11 +24,17 @@ import trio
 
 from photochanger.errors import StorageUnavailable
 from photochanger.media.files import storage_error, sync_folder, write_new
-from photochanger.media.store import LeftoverTemp, StoredFile, preview_path, safe_name
+from photochanger.media.store import KeptFile, LeftoverTemp, StoredFile, preview_path, safe_name
 
 T = TypeVar("T")
 
 EXTENSIONS = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
+
+KEPT = ("results", "originals")
+"""The trees whose files belong to jobs, in a folder for each day."""
+
+SETTLED = 2 * 86_400.0
+"""Seconds in which nothing changed, after which nothing comes into a day's folder any more."""
 
 CLEANING = 5.0
 """Seconds after which a removal that the disk does not finish is left to the sweep at the next start."""
@@ -78,8 +86,20 @@ class FilesystemStore:
             raise ValueError(f"not a path inside the media folder: {path[:80]!r}")
         return self.root / pure
 
-    async def remove(self, path: str) -> None:
-        await self._run("A file cannot be removed", _remove_file, self.locate(path))
+    async def remove(self, path: str) -> int | None:
+        return await self._run("A file cannot be removed", _remove_file, self.locate(path))
+
+    async def size(self, path: str) -> int | None:
+        return await self._run("A file cannot be looked at", _size, self.locate(path))
+
+    async def kept_folders(self) -> list[str]:
+        return await self._run("The media folder cannot be read", self._kept_folders)
+
+    async def kept_files(self, folder: str) -> list[KeptFile]:
+        return await self._run("The media folder cannot be read", self._kept_files, self.locate(folder))
+
+    async def remove_empty(self, folder: str) -> None:
+        await self._run("A folder cannot be removed", _remove_empty, self.locate(folder))
 
     async def leftover_temp(self) -> list[LeftoverTemp]:
         return await self._run("The temp folders cannot be read", self._leftover)
@@ -129,6 +149,24 @@ class FilesystemStore:
 
     def _stored(self, place: Path, mime: str, size: int, digest: str) -> StoredFile:
         return StoredFile(place.relative_to(self.root).as_posix(), mime, size, digest)
+
+    def _kept_folders(self) -> list[str]:
+        found = [day for tree in KEPT for day in _folders(self.root / tree)]
+        return [day.relative_to(self.root).as_posix() for day in sorted(found, key=lambda day: day.name)]
+
+    def _kept_files(self, folder: Path) -> list[KeptFile]:
+        now, found = time.time(), []
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    with suppress(FileNotFoundError):  # removed while we look
+                        if entry.is_file(follow_symlinks=False):
+                            about = entry.stat(follow_symlinks=False)
+                            path = f"{folder.relative_to(self.root).as_posix()}/{entry.name}"
+                            found.append(KeptFile(path, about.st_size, max(0.0, now - about.st_mtime)))
+        except FileNotFoundError:
+            return []
+        return found
 
     def _leftover(self) -> list[LeftoverTemp]:
         now = time.time()
@@ -183,8 +221,32 @@ def _remove_tree(folder: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _remove_file(path: Path) -> None:
-    path.unlink(missing_ok=True)
+def _remove_file(path: Path) -> int | None:
+    try:
+        size = path.stat().st_size
+        path.unlink()
+    except FileNotFoundError:
+        return None
+    return size
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
+
+
+def _remove_empty(folder: Path) -> None:
+    """Not a folder that something may be moved into at this moment: those of yesterday and today."""
+    try:
+        if time.time() - folder.stat().st_mtime > SETTLED:
+            folder.rmdir()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        if error.errno != errno.ENOTEMPTY:
+            raise
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -27,6 +27,15 @@ class LeftoverTemp:
     age: float
 
 
+@dataclass(frozen=True, slots=True)
+class KeptFile:
+    """A file that was found among those that are kept. `age` is in seconds since it was written."""
+
+    path: str
+    bytes: int
+    age: float
+
+
 class MediaStore(Protocol):
     """Temp folders that die with their job, results that outlive it, and the slots' templates.
 
@@ -55,8 +64,20 @@ class MediaStore(Protocol):
     def locate(self, path: str) -> Path:
         """Where the kept file `path` lies. Does not look whether it is there."""
 
-    async def remove(self, path: str) -> None:
-        """Remove a kept file. Nothing there is fine."""
+    async def remove(self, path: str) -> int | None:
+        """Remove a kept file; the bytes that this freed. Nothing there is fine: None."""
+
+    async def size(self, path: str) -> int | None:
+        """The bytes of a kept file; None when it is not there."""
+
+    async def kept_folders(self) -> list[str]:
+        """The folders that hold the files of jobs, a day's each, oldest first."""
+
+    async def kept_files(self, folder: str) -> list[KeptFile]:
+        """What lies in one of `kept_folders`."""
+
+    async def remove_empty(self, folder: str) -> None:
+        """Remove one of `kept_folders` that has nothing in it any more, unless it is of these days."""
 
     async def leftover_temp(self) -> list[LeftoverTemp]:
         """All temp folders there are: at start, those of jobs that a crash cut short."""

@@ -103,6 +103,24 @@ class Metrics:
             buckets=_STAGE_SECONDS,
             registry=self.registry,
         )
+        self._removed = Counter(
+            "photochanger_media_removed_total",
+            "Files removed, by what they were; `orphan` = no row kept them.",
+            ["scope"],
+            registry=self.registry,
+        )
+        self._freed = Counter(
+            "photochanger_media_removed_bytes_total", "Bytes of the files removed.", ["scope"], registry=self.registry
+        )
+        self._stuck = Counter(
+            "photochanger_media_stuck_total", "Times that a file could not be removed.", registry=self.registry
+        )
+        self._used = Gauge(
+            "photochanger_media_bytes",
+            "Bytes of kept files, by kind, as of the last look at all of them (once an hour).",
+            ["kind"],
+            registry=self.registry,
+        )
         self._in_flight = Gauge("photochanger_photos_in_flight", "Photos at work or waiting.", registry=self.registry)
         self._journal = Gauge(
             "photochanger_journal_entries", "Changes that wait for PostgreSQL.", registry=self.registry
@@ -177,6 +195,20 @@ class Metrics:
     def last_resort(self, kind: ReplyKind) -> None:
         """Count an answer by the last resort: `original` or `local`."""
         self._last_resort.labels(kind.value).inc()
+
+    def media_removed(self, scope: str, size: int) -> None:
+        """Count a file that was removed."""
+        self._removed.labels(scope).inc()
+        self._freed.labels(scope).inc(size)
+
+    def media_stuck(self, count: int) -> None:
+        """Count files that could not be removed."""
+        self._stuck.inc(count)
+
+    def media_used(self, used: Mapping[str, int]) -> None:
+        """Bytes on disk by kind."""
+        for kind, size in used.items():
+            self._used.labels(kind).set(size)
 
     def render(self) -> bytes:
         """The text that Prometheus reads."""

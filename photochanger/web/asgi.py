@@ -21,7 +21,8 @@ ON_READ = "photochanger.on_read"
 """Key of the scope: what to await when the handler first waits for the body."""
 
 
-UNLOGGED = "/public/media/"
+UNLOGGED = ("/public/media/", "/public/share/", "/r/")
+"""Paths that are logged without their end: whoever knows such a name may fetch pictures of guests."""
 
 ON_DONE = "photochanger.on_done"
 """Key of the scope: what to call (sync) when the exchange is over, however it ended."""
@@ -80,8 +81,7 @@ class HTTPConnection(TrioASGIHTTPConnection):
 
     def _log(self) -> None:
         path = self.scope["raw_path"].decode("ascii", "replace")[:200]  # printable, without the query
-        if path.startswith(UNLOGGED):
-            path = f"{UNLOGGED}…"  # whoever knows such a name may fetch a guest's photo while the link lives
+        path = next((f"{shown}…" for shown in UNLOGGED if path.startswith(shown)), path)
         took = trio.current_time() - self._scope[STARTED_AT]
         sent = 0 if self.scope["method"] == "HEAD" else self._sent
         access_log.info("%s %s %d %.0f ms %d B", self.scope["method"], path, self._status, took * 1000, sent)

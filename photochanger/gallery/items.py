@@ -1,0 +1,39 @@
+"""A picture as guests see it: nothing of the work behind it, of the slot, or of the photo's name."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+
+Limit = Annotated[int, msgspec.Meta(ge=1, le=50, description="How many pictures at most.")]
+After = Annotated[str, msgspec.Meta(max_length=64, description="`meta.next` of the page before.")]
+
+
+class Picture(msgspec.Struct):
+    """A picture of a gallery. `url` and `preview_url` are paths at this service; width and height are in pixels."""
+
+    taken_at: datetime
+    url: str
+    preview_url: str
+    width: int
+    height: int
+    expires_at: datetime
+
+
+class PageMeta(msgspec.Struct):
+    """`next` is the `after` of the next page; null on the last one."""
+
+    next: str | None
+
+
+def picture(row: Mapping[str, Any]) -> Picture:
+    """A row of `listing` for guests."""
+    url = picture_url(row["job_id"])
+    return Picture(row["taken_at"], url, f"{url}/preview", row["width"], row["height"], row["expires_at"])
+
+
+def picture_url(job_id: UUID) -> str:
+    """Where the picture of a job is."""
+    return f"/public/results/{job_id}"
