@@ -381,7 +381,12 @@ class House:
 
 
 async def _log_event(
-    action: str, *, actor: str | None = None, subject: str | None = None, detail: Mapping[str, Any] | None = None
+    action: str,
+    *,
+    actor: str | None = None,
+    subject: str | None = None,
+    address: str | None = None,
+    detail: Mapping[str, Any] | None = None,
 ) -> None:
     """Tell the log what an administrator did."""
     log.info("%s by %s: %s %s", action, actor, subject, dict(detail or {}))
