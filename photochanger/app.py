@@ -5,6 +5,8 @@ root                 one_for_one, started in this order, stopped backwards
 ├─ database          embedded PostgreSQL (when DATABASE_URL is empty) → migrations → pool
 ├─ journal           rows that PostgreSQL could not take
 ├─ recovery          what a crash left behind; once
+├─ revoked           tokens that were given back, on whatever process
+├─ accounts sweep    old failed logins, expired tokens, old events: removed
 ├─ slots             snapshots of the slots, refreshed on change
 ├─ overrides         breakers that an operator keeps open or closed
 ├─ nonces            signed requests that were used
@@ -21,9 +23,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import trio
+from quart import Blueprint
 
+from photochanger.accounts import routes as account_routes
+from photochanger.accounts.audit import Audit
 from photochanger.accounts.authenticator import TokenAuthenticator
 from photochanger.accounts.credentials import AccountBook
+from photochanger.accounts.login import Logins
+from photochanger.accounts.revoked import RevokedTokens
+from photochanger.accounts.sweep import Sweeper
+from photochanger.accounts.throttle import Throttle
 from photochanger.accounts.tokens import Tokens
 from photochanger.config import Config
 from photochanger.db.facade import Db
@@ -61,7 +70,7 @@ from photochanger.providers.prices import load_prices
 from photochanger.slots.house_key import derived, house_secret
 from photochanger.slots.passwords import fill_missing
 from photochanger.slots.snapshot import SlotBook
-from photochanger.web import contract_routes, guard, health, providers
+from photochanger.web import address, contract_routes, guard, health, providers
 from photochanger.web.app import App, create_app
 from photochanger.web.serving import Server
 from supervisors import Child, Supervisor
@@ -106,6 +115,10 @@ class House:
         self.accounts = AccountBook(config.secrets_dir)
         signing_keys = [key.encode() for key in config.jwt_signing_keys] or [derived(secret, "tokens")]
         self.tokens = Tokens(self.accounts, signing_keys, life=config.jwt_life_hours * 3600)
+        self.revoked = RevokedTokens(db)
+        self.tokens.revoked = self.revoked.__contains__
+        self.audit = Audit(db)
+        self.throttle = Throttle(db, derived(secret, "throttle"))
         self.links = PublicLinks(config.public_base_url, secret)
         cap = config.budget_day_usd
         self.ledger = Ledger(cap_day_microusd=None if cap is None else round(cap * 1_000_000))
@@ -144,7 +157,8 @@ class House:
             self._providers_in_use,
             self._budgets,
         )
-        self.server = Server(self._web(), host=config.host, port=config.port, drain_grace=4.0)
+        self.app = self._web()
+        self.server = Server(self.app, host=config.host, port=config.port, drain_grace=4.0)
 
         async def run_recovery(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
             await self.media.open()
@@ -170,6 +184,8 @@ class House:
                 Child("database", self.database.run, start_timeout=300.0, grace=25.0),
                 Child("journal", self.store.run, start_timeout=300.0),
                 Child("recovery", run_recovery, restart="transient", start_timeout=300.0),
+                Child("revoked", self.revoked.run),
+                Child("accounts sweep", Sweeper([self.throttle.sweep, self.revoked.sweep, self.audit.sweep]).run),
                 Child("slots", self.slots.run),
                 Child("overrides", self.overrides.run),
                 Child("nonces", self.nonces.run),
@@ -183,6 +199,7 @@ class House:
 
     def _web(self) -> App:
         app = create_app()
+        address.trust(app, self.config.trusted_proxies)
         guard.install(app, TokenAuthenticator(self.tokens))
         ingest = Ingest(
             find_slot=self.slots.find,
@@ -197,12 +214,18 @@ class House:
             draining=lambda: self.draining,
         )
         app.register_blueprint(ingest_routes.blueprint(ingest))
+        app.register_blueprint(self._account_routes())
         app.register_blueprint(gallery.blueprint(self.db, self.media))
         app.register_blueprint(link_routes.blueprint(self.links))
         app.register_blueprint(providers.blueprint(self._providers))
         app.register_blueprint(health.blueprint(self.health, self.metrics))
         app.register_blueprint(contract_routes.blueprint(app))
         return app
+
+    def _account_routes(self) -> Blueprint:
+        https = (self.config.public_base_url or "").startswith("https:")
+        logins = Logins(self.accounts, self.throttle, self.audit)
+        return account_routes.blueprint(self.accounts, self.tokens, logins, self.revoked, self.audit, https=https)
 
     def _providers(self) -> list[providers.ProviderView]:
         now = trio.current_time()
