@@ -6,6 +6,8 @@ root                 one_for_one, started in this order, stopped backwards
 ├─ journal           rows that PostgreSQL could not take
 ├─ settings          what administrators have set, and providers' keys; refreshed on change
 ├─ recovery          what a crash left behind; once
+├─ revoked           tokens that were given back, on whatever process
+├─ accounts sweep    old failed logins, expired tokens, old events: removed
 ├─ slots             snapshots of the slots, refreshed on change
 ├─ overrides         breakers that an operator keeps open or closed
 ├─ nonces            signed requests that were used
@@ -19,16 +21,22 @@ root                 one_for_one, started in this order, stopped backwards
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Any
 
 import trio
+from quart import Blueprint
 
+from photochanger.accounts import routes as account_routes
+from photochanger.accounts.audit import Audit
 from photochanger.accounts.authenticator import TokenAuthenticator
 from photochanger.accounts.credentials import AccountBook
+from photochanger.accounts.login import Logins
+from photochanger.accounts.revoked import RevokedTokens
+from photochanger.accounts.sweep import Sweeper
+from photochanger.accounts.throttle import Throttle
 from photochanger.accounts.tokens import Tokens
 from photochanger.config import Config
 from photochanger.db.facade import Db
@@ -88,7 +96,7 @@ from photochanger.stats import routes as stats_routes
 from photochanger.stats.answers import Answers, Now
 from photochanger.stats.queries import Reader
 from photochanger.stats.rollup import Rollup
-from photochanger.web import guard, health, providers
+from photochanger.web import address, guard, health, providers
 from photochanger.web.app import App, create_app
 from photochanger.web.docs import routes as contract_routes
 from photochanger.web.serving import Server
@@ -145,6 +153,10 @@ class House:
         self.accounts = AccountBook(config.secrets_dir)
         signing_keys = [key.encode() for key in config.jwt_signing_keys] or [derived(secret, "tokens")]
         self.tokens = Tokens(self.accounts, signing_keys, life=config.jwt_life_hours * 3600)
+        self.revoked = RevokedTokens(db)
+        self.tokens.revoked = self.revoked.__contains__
+        self.audit = Audit(db)
+        self.throttle = Throttle(db, derived(secret, "throttle"))
         self.links = PublicLinks(config.public_base_url, secret)
         self.seals = Seals(secret)
         now = self.settings.now
@@ -215,6 +227,8 @@ class House:
                 Child("journal", self.store.run, start_timeout=300.0),
                 Child("settings", self.settings.run),
                 Child("recovery", run_recovery, restart="transient", start_timeout=300.0),
+                Child("revoked", self.revoked.run),
+                Child("accounts sweep", Sweeper([self.throttle.sweep, self.revoked.sweep, self.audit.sweep]).run),
                 Child("slots", self.slots.run),
                 Child("overrides", self.overrides.run),
                 Child("nonces", self.nonces.run),
@@ -230,6 +244,7 @@ class House:
 
     def _web(self) -> App:
         app = create_app()
+        address.trust(app, self.config.trusted_proxies)
         guard.install(app, TokenAuthenticator(self.tokens))
         ingest = Ingest(
             find_slot=self.slots.find,
@@ -247,13 +262,14 @@ class House:
         self._register_slots(app)
         app.register_blueprint(gallery.blueprint(self.db))
         self._register_gallery(app)
+        app.register_blueprint(self._account_routes())
         app.register_blueprint(link_routes.blueprint(self.links))
         app.register_blueprint(providers.blueprint(self._providers))
         app.register_blueprint(stats_routes.blueprint(self._statistics()))
         app.register_blueprint(health.blueprint(self.health, self.metrics))
         keys = ProviderKeys(self.db, self.provider_keys)
         app.register_blueprint(
-            settings_routes.blueprint(self.db, self.settings, keys, self.ingest_password, _log_event)
+            settings_routes.blueprint(self.db, self.settings, keys, self.ingest_password, self.audit.record)
         )
         app.register_blueprint(contract_routes.blueprint(app))
         return app
@@ -278,7 +294,7 @@ class House:
             check=check,
             defaults=lambda: (self.settings.now.t_sync, self.settings.now.t_late),
             default_password_hash=self.ingest_password.for_new_slots,
-            record=_log_event,
+            record=self.audit.record,
             refresh=self.slots.refresh,
             secret=self._secret,
         )
@@ -307,13 +323,18 @@ class House:
         for routes in (
             pictures.blueprint(results, Previews(db, media, self.pictures), media),
             public.blueprint(db, find_slot, self.seals),
-            share.blueprint(db, find_slot, self.slots.all, self.seals, addresses, _log_event),
+            share.blueprint(db, find_slot, self.slots.all, self.seals, addresses, self.audit.record),
             guests.blueprint(db, results, media, self.seals, addresses),
-            moderation.blueprint(db, _log_event),
+            moderation.blueprint(db, self.audit.record),
             archives.blueprint(db, media),
-            cleanup.blueprint(db, self.retention, _log_event),
+            cleanup.blueprint(db, self.retention, self.audit.record),
         ):
             app.register_blueprint(routes)
+
+    def _account_routes(self) -> Blueprint:
+        https = (self.config.public_base_url or "").startswith("https:")
+        logins = Logins(self.accounts, self.throttle, self.audit)
+        return account_routes.blueprint(self.accounts, self.tokens, logins, self.revoked, self.audit, https=https)
 
     def _providers(self) -> list[providers.ProviderView]:
         now = trio.current_time()
@@ -378,18 +399,6 @@ class House:
             with trio.move_on_after(DRAIN_MARGIN):
                 await self.lanes.wait_idle()
         self.root.request_stop()
-
-
-async def _log_event(
-    action: str,
-    *,
-    actor: str | None = None,
-    subject: str | None = None,
-    address: str | None = None,
-    detail: Mapping[str, Any] | None = None,
-) -> None:
-    """Tell the log what an administrator did."""
-    log.info("%s by %s: %s %s", action, actor, subject, dict(detail or {}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The command `photochanger`: serve, demo, shoot, health, slot, template, signing-key, breaker, migrate."""
+"""The command `photochanger`: serve, demo, shoot, health, slot, template, accounts, signing-key, breaker, migrate."""
 
 import argparse
 import http.client
@@ -102,6 +102,19 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--position", type=int, required=True, help="as `photochanger slot` shows it")
     command.set_defaults(command=_remove_template)
 
+    command = commands.add_parser("accounts", help="who may administrate; a running service knows it within a second")
+    actions = command.add_subparsers(required=True, metavar="ACTION")
+    command = actions.add_parser("set-password", help="of an account, which is made when it is not there yet")
+    command.add_argument("name", metavar="NAME")
+    command.add_argument("--permissions", metavar="a,b|all", help="what it may do (a new one: all; others keep theirs)")
+    command.add_argument("--generate", action="store_true", help="make a password and print it, this once")
+    command.set_defaults(command=_set_password)
+    command = actions.add_parser("list", help="names and permissions")
+    command.set_defaults(command=_list_accounts)
+    command = actions.add_parser("remove", help="remove an account and log it out")
+    command.add_argument("name", metavar="NAME")
+    command.set_defaults(command=_remove_account)
+
     command = commands.add_parser("migrate", help="bring the database of DATABASE_URL up to date")
     command.set_defaults(command=_migrate)
     return parser
@@ -201,6 +214,32 @@ def _remove_template(config: Config, arguments: argparse.Namespace) -> int:
     from photochanger.slots.command import remove_slot_template
 
     print(trio.run(remove_slot_template, config, arguments.slot, arguments.position))
+    return 0
+
+
+def _set_password(config: Config, arguments: argparse.Namespace) -> int:
+    from photochanger.accounts.command import ask_password, new_password, set_password
+
+    made = new_password()
+    get = (lambda: made) if arguments.generate else ask_password
+    # What is said goes aside, so that a made password stands alone on standard output.
+    print(set_password(config.secrets_dir, arguments.name, get, arguments.permissions), file=sys.stderr)
+    if arguments.generate:
+        print(made)
+    return 0
+
+
+def _list_accounts(config: Config, _: argparse.Namespace) -> int:
+    from photochanger.accounts.command import list_accounts
+
+    print(list_accounts(config.secrets_dir))
+    return 0
+
+
+def _remove_account(config: Config, arguments: argparse.Namespace) -> int:
+    from photochanger.accounts.command import remove_account
+
+    print(remove_account(config.secrets_dir, arguments.name))
     return 0
 
 

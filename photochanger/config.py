@@ -1,5 +1,6 @@
 """What the environment says, checked once at the start. Every secret may also come from a file (`NAME_FILE`)."""
 
+import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -47,6 +48,7 @@ class Config:
     settings_keys: tuple[str, ...] = field(default=(), repr=False)
     jwt_signing_keys: tuple[str, ...] = field(default=(), repr=False)
     jwt_life_hours: float = 12.0
+    trusted_proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
     log_level: str = "INFO"
     log_json: bool = False
 
@@ -86,6 +88,7 @@ class Config:
             settings_keys=_keys(env, "SETTINGS_KEY", 32),
             jwt_signing_keys=_keys(env, "JWT_SIGNING_KEY", 32),
             jwt_life_hours=_number(env, "JWT_LIFE_HOURS", 12.0, 0.1, 168.0),
+            trusted_proxies=_networks(env, "TRUSTED_PROXIES"),
             log_level=(env.get("LOG_LEVEL") or "INFO").upper(),
             log_json=(env.get("LOG_FORMAT") or "text") == "json",
         )
@@ -117,6 +120,14 @@ def _keys(env: Mapping[str, str], name: str, shortest: int) -> tuple[str, ...]:
     if any(len(key) < shortest for key in keys):
         raise ConfigError(f"{name}: a key must have {shortest} characters at least")
     return keys
+
+
+def _networks(env: Mapping[str, str], name: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    """Addresses and networks with commas between."""
+    try:
+        return tuple(ipaddress.ip_network(each.strip()) for each in (env.get(name) or "").split(",") if each.strip())
+    except ValueError as error:
+        raise ConfigError(f"{name} must be addresses or networks, as in 127.0.0.1,10.1.0.0/16: {error}") from None
 
 
 def _secret(env: Mapping[str, str], name: str) -> str | None:

@@ -66,7 +66,7 @@ def test_make_run_tells_what_a_newcomer_needs(demo: tuple[Path, dict[str, str]])
     assert "HOST=0.0.0.0" in told["output"]  # the warning while only this machine reaches it
     assert told["ingest_password"] not in told["output"]
     credentials = json.loads((var / "secrets" / "runtime_credentials.json").read_text())
-    assert [account["username"] for account in credentials["accounts"]] == ["serg", "igor"]
+    assert [account["username"] for account in credentials["accounts"]] == ["igor", "serg"]
 
 
 @pytest.mark.parametrize("readme", READMES)

@@ -119,13 +119,13 @@ def _accounts() -> None:
         "login_throttle",
         sa.Column("scope", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("failures", sa.Integer(), nullable=False),
-        sa.Column("first_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("tries", sa.ARRAY(sa.DateTime(timezone=True)), nullable=False),
+        sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
         _at("locked_until"),
         sa.PrimaryKeyConstraint("scope", "name", name="pk_login_throttle"),
         sa.CheckConstraint("scope IN ('account', 'address')", name=op.f("ck_login_throttle_scope_known")),
     )
-    op.create_index("ix_login_throttle_first_at", "login_throttle", ["first_at"])
+    op.create_index("ix_login_throttle_last_at", "login_throttle", ["last_at"])
     op.create_table(
         "revoked_token",
         sa.Column("jti", sa.UUID(), nullable=False),

@@ -24,7 +24,13 @@ FILE: Final = "runtime_credentials.json"
 LOOK_EVERY: Final = 1.0
 """Seconds between two looks whether the file has changed."""
 
-Username = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,31}$")]
+COSTS: Final = range(4, 17)
+"""What a hash may cost, as bcrypt counts it: with 16 a look takes some four seconds of a core."""
+USUAL_COST: Final = 12
+"""Of the hashes that we make."""
+
+Username = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,31}\Z")]
+_HASH: Final = re.compile(r"\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}")
 _Stamp = tuple[int, int, int] | None
 
 
@@ -37,7 +43,7 @@ class Account(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def fingerprint(self, key: bytes) -> str:
         """Changes whenever the password or the permissions do; tells nothing of them without `key`."""
-        text = "\n".join([self.username, self.password_hash, *sorted(self.permissions)])
+        text = "\n".join(["account", self.username, self.password_hash, *sorted(self.permissions)])
         return hmac.digest(key, text.encode(), "sha256").hex()[:16]
 
 
@@ -59,9 +65,14 @@ def read_accounts(path: Path) -> dict[str, Account]:
     if len(accounts) != len(found):
         raise ConfigError(f"{path.name} names an account twice")
     for account in found:
-        if not re.fullmatch(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}", account.password_hash):
-            raise ConfigError(f"{path.name}: the password_hash of {account.username} is no bcrypt hash")
+        if not _HASH.fullmatch(account.password_hash) or cost_of(account) not in COSTS:
+            raise ConfigError(f"{path.name}: the password_hash of {account.username} is no bcrypt hash of cost 4 to 16")
     return accounts
+
+
+def cost_of(account: Account) -> int:
+    """How much it costs to look at a password, as bcrypt counts it."""
+    return int(account.password_hash[4:6])
 
 
 def write_accounts(path: Path, accounts: Iterable[Account]) -> None:

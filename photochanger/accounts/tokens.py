@@ -18,6 +18,9 @@ SHORTEST_KEY: Final = 32
 """Bytes; RFC 7518 wants a key as long as the hash."""
 CLAIMS: Final = ("sub", "permissions", "iat", "exp", "jti", "acc")
 _LONGEST: Final = 2048
+_HEADER: Final = jwt.encode({}, SHORTEST_KEY * b".", algorithm=ALGORITHM).partition(".")[0]
+"""Of every token of ours, as it is written. Another one is none of ours, whatever it says: no other algorithm, no key
+id, nothing to understand before the signature has been looked at."""
 
 
 class Tokens:
@@ -35,7 +38,8 @@ class Tokens:
             raise ValueError(f"a signing key has {SHORTEST_KEY} bytes at least")
         self._accounts = accounts
         self._keys = tuple(keys)
-        self._life = life
+        self.life = int(life)
+        """Seconds."""
         self._clock = clock
         self.revoked: Callable[[UUID], bool] = lambda _jti: False
         """Whether a token was given back before its time."""
@@ -43,7 +47,7 @@ class Tokens:
     def give(self, account: Account) -> tuple[str, Identity]:
         """A new token for `account`."""
         now = int(self._clock())
-        identity = Identity(account.username, account.permissions, uuid4(), now + int(self._life))
+        identity = Identity(account.username, account.permissions, uuid4(), now + self.life)
         claims = {
             "sub": account.username,
             "permissions": sorted(account.permissions),
@@ -71,6 +75,8 @@ class Tokens:
         return any(hmac.compare_digest(given.encode(), token.encode()) for token in tokens)
 
     def _identity(self, token: str) -> Identity | None:
+        if token.partition(".")[0] != _HEADER or not token.isascii():
+            return None
         for key in self._keys:
             try:
                 claims = jwt.decode(
@@ -91,8 +97,8 @@ class Tokens:
         if account is None or type(expires) is not int or type(begun) is not int:
             return None
         now = self._clock()
-        if not now < expires or begun > now + 60:
-            return None
+        if not now < expires or begun > now + 60 or expires - begun > self.life:
+            return None  # the last: from before the life of tokens was made shorter
         if not hmac.compare_digest(str(claims["acc"]).encode(), account.fingerprint(key).encode()):
             return None
         try:

@@ -325,12 +325,12 @@ login_throttle = Table(
     "login_throttle",
     metadata,
     Column("scope", Text, primary_key=True),  # account, address
-    Column("name", Text, primary_key=True),
-    Column("failures", Integer, nullable=False),
-    _at("first_at", nullable=False),
+    Column("name", Text, primary_key=True),  # of an account a keyed digest: people type passwords as names
+    Column("tries", ARRAY(DateTime(timezone=True)), nullable=False),
+    _at("last_at", nullable=False),
     _at("locked_until"),
     CheckConstraint("scope IN ('account', 'address')", name="scope_known"),
-    Index(None, "first_at"),
+    Index(None, "last_at"),
 )
 
 revoked_token = Table(

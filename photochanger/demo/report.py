@@ -7,7 +7,8 @@ from pathlib import Path
 from photochanger.config import Config
 from photochanger.demo.address import is_loopback
 from photochanger.demo.dslr import Shot
-from photochanger.demo.secrets import CREDENTIALS_FILE, INGEST_FILE, PASSWORDS_FILE, DemoSecrets, write_private
+from photochanger.demo.secrets import CREDENTIALS_FILE, INGEST_FILE, PASSWORDS_FILE, DemoSecrets
+from photochanger.media.files import write_private
 
 
 def write_description(
@@ -24,7 +25,7 @@ def write_description(
         "simulators": simulators,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_private(path, json.dumps(description, indent=2))
+    write_private(path, json.dumps(description, indent=2).encode())
 
 
 def greeting(shot: Shot, base_url: str, public: str, config: Config, description: Path, *, simulated: bool) -> str:

@@ -1,17 +1,19 @@
 """The demo's passwords: made once at random, kept under `SECRETS_DIR`, readable by their owner only."""
 
-import json
-import os
 import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
+from photochanger.accounts.credentials import FILE, Account, write_accounts
 from photochanger.domain.passwords import hash_password
+from photochanger.domain.permission import Permission
+from photochanger.media.files import write_private
 
 ADMINISTRATORS = ("serg", "igor")
-PERMISSIONS = ("settings:read", "settings:write", "slots:write", "stats:read")
 PASSWORDS_FILE = "demo_passwords.json"
-CREDENTIALS_FILE = "runtime_credentials.json"
+CREDENTIALS_FILE = FILE
 INGEST_FILE = "ingest_password"
 
 
@@ -32,25 +34,13 @@ def load_or_make(folder: Path) -> DemoSecrets:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     plain = folder / PASSWORDS_FILE
     try:
-        return DemoSecrets(**json.loads(plain.read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):
+        return msgspec.json.decode(plain.read_bytes(), type=DemoSecrets)
+    except (FileNotFoundError, msgspec.DecodeError):
         pass
     made = DemoSecrets(secrets.token_urlsafe(12), {name: secrets.token_urlsafe(12) for name in ADMINISTRATORS})
-    accounts = [
-        {"username": name, "password_hash": hash_password(password), "permissions": PERMISSIONS}
-        for name, password in made.admins.items()
-    ]
-    write_private(folder / CREDENTIALS_FILE, json.dumps({"accounts": accounts}, indent=2))
-    write_private(folder / INGEST_FILE, made.ingest_password + "\n")
-    write_private(plain, json.dumps(asdict(made), indent=2))
+    everything = frozenset(Permission)
+    accounts = [Account(name, hash_password(password), everything) for name, password in made.admins.items()]
+    write_accounts(folder / CREDENTIALS_FILE, accounts)
+    write_private(folder / INGEST_FILE, made.ingest_password.encode() + b"\n")
+    write_private(plain, msgspec.json.format(msgspec.json.encode(made), indent=2))
     return made
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that nobody else may read, whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.unlink(missing_ok=True)
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-    part.replace(path)
