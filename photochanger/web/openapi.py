@@ -56,7 +56,7 @@ PICTURES: Final = "image/jpeg, image/png, image/webp"
 """What photos may be."""
 
 SCHEMA: Final = "#/components/schemas/{name}"
-IDS: Final = {"slot_id": {"type": "string"}}
+IDS: Final = {"slot_id": {"type": "string", "examples": ["slot-001"]}}
 """What ids of paths look like, where they are no UUIDs: an id of an unknown name is any text."""
 
 
