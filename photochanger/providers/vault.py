@@ -34,7 +34,7 @@ class Vault:
             raise Unreadable("it is not stored as it should be")
         try:
             whose, _, secret = self._fernet.decrypt(locked).decode().partition("\n")
-        except (InvalidToken, UnicodeDecodeError):
+        except (InvalidToken, ValueError):  # the latter for what is no ASCII
             raise Unreadable("it was stored with another SETTINGS_KEY") from None
         if whose != name:
             raise Unreadable("it was stored under another name")
