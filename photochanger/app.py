@@ -12,6 +12,7 @@ root                 one_for_one, started in this order, stopped backwards
 ├─ resumption        what a provider went on with while we were gone; once
 ├─ lanes             one lane per slot; jobs run beneath
 ├─ health            looks at the disk now and then
+├─ templates         removes the files of deleted ones
 └─ web               Hypercorn + Quart-Trio
 """
 
@@ -59,11 +60,14 @@ from photochanger.providers.drivers import make_drivers
 from photochanger.providers.group import ProviderGroup
 from photochanger.providers.overrides import Overrides
 from photochanger.providers.prices import load_prices
+from photochanger.slots import preset_routes, template_routes
 from photochanger.slots import routes as slot_routes
 from photochanger.slots.check import check_slot
 from photochanger.slots.desk import SlotDesk
 from photochanger.slots.house_key import derived, house_secret
+from photochanger.slots.library import TemplateLibrary
 from photochanger.slots.passwords import fill_missing, hashed
+from photochanger.slots.presets import Presets
 from photochanger.slots.showing import Showing
 from photochanger.slots.snapshot import SlotBook
 from photochanger.web import contract_routes, guard, health, providers
@@ -149,6 +153,14 @@ class House:
             self._providers_in_use,
             self._budgets,
         )
+        self.templates = TemplateLibrary(
+            db,
+            self.media,
+            self.pictures,
+            max_pixels=config.max_pixels,
+            record=_log_action,
+            on_removed=self.workshop.templates.forget,
+        )
         self.server = Server(self._web(), host=config.host, port=config.port, drain_grace=4.0)
 
         async def run_recovery(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -182,6 +194,7 @@ class House:
                 Child("resumption", self.resumption.run, restart="transient", park=True),
                 Child("lanes", lanes.run, request_stop=lanes.request_stop, supervisor=lanes, grace=10.0),
                 Child("health", self.health.run),
+                Child("templates", self.templates.run),
                 Child("web", self.server.run, request_stop=self.server.request_stop, grace=15.0),
             ],
         )
@@ -223,7 +236,10 @@ class House:
             refresh=self.slots.refresh,
             secret=self._secret,
         )
-        app.register_blueprint(slot_routes.blueprint(desk, Showing(drivers, base_url)))
+        showing = Showing(drivers, base_url)
+        app.register_blueprint(slot_routes.blueprint(desk, showing))
+        app.register_blueprint(preset_routes.blueprint(Presets(self.db, check), desk, showing))
+        app.register_blueprint(template_routes.blueprint(self.templates, desk, showing))
 
     async def _default_password_hash(self) -> str | None:
         password = self.config.ingest_password
