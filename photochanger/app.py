@@ -17,6 +17,7 @@ root                 one_for_one, started in this order, stopped backwards
 ├─ health            looks at the disk now and then
 ├─ statistics        counts what has ended, every few seconds
 ├─ caretaker         removes what has expired
+├─ templates         removes the files of deleted ones
 └─ web               Hypercorn + Quart-Trio
 """
 
@@ -85,11 +86,14 @@ from photochanger.settings.book import SettingsBook
 from photochanger.settings.house import HouseSettings
 from photochanger.settings.ingest_password import IngestPassword
 from photochanger.settings.provider_keys import ProviderKeys
+from photochanger.slots import preset_routes, template_routes
 from photochanger.slots import routes as slot_routes
 from photochanger.slots.check import check_slot
 from photochanger.slots.desk import SlotDesk
 from photochanger.slots.house_key import derived, house_secret
+from photochanger.slots.library import TemplateLibrary
 from photochanger.slots.passwords import fill_missing
+from photochanger.slots.presets import Presets
 from photochanger.slots.showing import Showing
 from photochanger.slots.snapshot import SlotBook
 from photochanger.stats import routes as stats_routes
@@ -199,6 +203,14 @@ class House:
         )
         self.rollup = Rollup(db, ready=self._is_ready, waiting=lambda: self.journal.depth)
         self.metrics.on_refusal = self.rollup.refusals.add
+        self.templates = TemplateLibrary(
+            db,
+            self.media,
+            self.pictures,
+            max_pixels=config.max_pixels,
+            record=self.audit.record,
+            on_removed=self.workshop.templates.forget,
+        )
         self.app = self._web()
         self.server = Server(self.app, host=config.host, port=config.port, drain_grace=4.0)
 
@@ -238,6 +250,7 @@ class House:
                 Child("health", self.health.run),
                 Child("statistics", self.rollup.run, park=True),
                 Child("caretaker", self.caretaker.run),
+                Child("templates", self.templates.run),
                 Child("web", self.server.run, request_stop=self.server.request_stop, grace=15.0),
             ],
         )
@@ -298,7 +311,10 @@ class House:
             refresh=self.slots.refresh,
             secret=self._secret,
         )
-        app.register_blueprint(slot_routes.blueprint(desk, Showing(drivers, base_url)))
+        showing = Showing(drivers, base_url)
+        app.register_blueprint(slot_routes.blueprint(desk, showing))
+        app.register_blueprint(preset_routes.blueprint(Presets(self.db, check), desk, showing))
+        app.register_blueprint(template_routes.blueprint(self.templates, desk, showing))
 
     def _statistics(self) -> Answers:
         now = Now(

@@ -92,11 +92,14 @@ class Signed:
         return "\n".join(lines).encode("latin-1")
 
 
-def decide_auth(slot: Slot, signed: Signed | None) -> Literal["password", "signature"]:
+def decide_auth(slot: Slot, signed: Signed | None) -> Literal["password", "signature", "nothing"]:
     """By what this request has to prove that it may use the slot. Raises Refusal where the slot takes no such proof.
 
-    A signature that is there must be right: a right password does not make up for a wrong one.
+    A signature that is there must be right: a right password does not make up for a wrong one. An open slot asks
+    for nothing, and looks at nothing that is given all the same.
     """
+    if slot.auth == "open":
+        return "nothing"
     if signed is None:
         if slot.auth == "signature":
             _refuse("This slot accepts signed requests only.")

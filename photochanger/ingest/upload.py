@@ -10,7 +10,7 @@ from photochanger.domain.reasons import Reason
 from photochanger.errors import PictureError, Refusal
 from photochanger.ingest.form import MAX_FIELDS_BYTES, Form, kept_fields
 from photochanger.jobs.upload import Upload
-from photochanger.media.files import storage_error
+from photochanger.media.files import make_private
 from photochanger.media.probe import probe
 from photochanger.media.spool import SpoolFile
 
@@ -57,7 +57,7 @@ class Reception:
     def write(self, data: memoryview) -> None:
         """The form's sink: the photo's next bytes. Raises StorageUnavailable."""
         if self._spool is None:
-            _make_private(self._folder)
+            make_private(self._folder)
             self._spool = SpoolFile(self._folder / "payload")
         self._spool.write(data)
 
@@ -101,15 +101,6 @@ class Reception:
         """Close the file, however far it came. The folder is removed by whoever owns it."""
         if self._spool is not None:
             self._spool.close()
-
-
-def _make_private(folder: Path) -> None:
-    """Raises StorageUnavailable."""
-    try:
-        for each in (folder.parent, folder):  # mkdir(parents=True) would give the mode to the last one only
-            each.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise storage_error(error, "A temp folder cannot be made") from error
 
 
 async def receive(

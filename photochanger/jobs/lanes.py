@@ -67,6 +67,7 @@ class Lanes:
         self._idle = trio.Event()
         self._idle.set()
         self._lanes: dict[str, Lane] = {}
+        self._gone: set[str] = set()
         self.supervisor = Supervisor("lanes", [Child("jobs", self._hold_jobs)])
 
     @property
@@ -114,7 +115,14 @@ class Lanes:
         self._nursery.start_soon(self._run, work, place, name=f"job in {work.slot.id}")
 
     async def update(self, slots: Iterable[Slot]) -> None:
-        """Follow the slots: new ones get a lane, changed ones are resized. Running photos are not touched."""
+        """Follow the slots, all that are in use: new ones get a lane, changed ones are resized, others lose theirs.
+
+        Running photos are not touched: the lane of a slot that is gone is closed once its last photo is.
+        """
+        slots = list(slots)
+        self._gone = self._lanes.keys() - {slot.id for slot in slots}
+        for slot_id in list(self._gone):
+            await self._close_if_done(slot_id)
         for slot in slots:
             lane = self._lanes.get(slot.id)
             if lane is None:
@@ -149,6 +157,14 @@ class Lanes:
     def _pause(self, until: float) -> int:
         return max(1, math.ceil(until - trio.current_time()))
 
+    async def _close_if_done(self, slot_id: str) -> None:
+        """Take the lane of a slot that is gone off the tree, unless a photo still needs it."""
+        if slot_id not in self._gone or any(work.slot.id == slot_id for work in self._works):
+            return
+        self._gone.discard(slot_id)
+        del self._lanes[slot_id]  # with the name free at once, a slot that comes back gets a new lane
+        await self.supervisor.remove(slot_id)
+
     def _open(self, slot: Slot) -> Child:
         permits = Permits(slot.id, slot.permits)
         admission = Admission(slot.id, permits, slot.mailbox)
@@ -176,6 +192,7 @@ class Lanes:
             finally:
                 self._works.discard(work)
                 await work.tidy()
+                await self._close_if_done(work.slot.id)
         except Exception:
             # A job answers for its own failures; if one gets here all the same, it must not end the others.
             log.exception("a job of %s left an exception behind", work.slot.id)

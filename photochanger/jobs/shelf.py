@@ -26,6 +26,10 @@ class TemplateShelf:
         """The templates of `slot` in their order. Raises StorageUnavailable naming one that is gone or damaged."""
         return tuple([TemplateImage(template.role, await self._photo(template)) for template in slot.templates])
 
+    def forget(self, template_id: UUID) -> None:
+        """The template's file is gone for good."""
+        self._ready.pop(template_id, None)
+
     async def _photo(self, template: Template) -> PreparedPhoto:
         ready = self._ready.get(template.id)
         if ready is None:

@@ -17,6 +17,15 @@ def storage_error(error: OSError, doing: str) -> StorageUnavailable:
     return StorageUnavailable(f"{doing}: {error.strerror or type(error).__name__}")
 
 
+def make_private(folder: Path) -> None:
+    """Make a temp folder and the one above it, readable by the service's own user only. Raises StorageUnavailable."""
+    try:
+        for each in (folder.parent, folder):  # mkdir(parents=True) would give the mode to the last one only
+            each.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise storage_error(error, "A temp folder cannot be made") from error
+
+
 def write_new(path: Path, data: bytes) -> None:
     """Write `data` to a new or emptied file at `path`; a file that cannot be completed is removed.
 

@@ -24,7 +24,7 @@ import trio
 
 from photochanger.errors import StorageUnavailable
 from photochanger.media.files import storage_error, sync_folder, write_new
-from photochanger.media.store import KeptFile, LeftoverTemp, StoredFile, preview_path, safe_name
+from photochanger.media.store import KeptFile, LeftoverTemp, MarkedTemplate, StoredFile, preview_path, safe_name
 
 T = TypeVar("T")
 
@@ -35,6 +35,9 @@ KEPT = ("results", "originals")
 
 SETTLED = 2 * 86_400.0
 """Seconds in which nothing changed, after which nothing comes into a day's folder any more."""
+
+MARK = ".deleted"
+"""Ends the name of the empty file beside a template that is not needed any more."""
 
 CLEANING = 5.0
 """Seconds after which a removal that the disk does not finish is left to the sweep at the next start."""
@@ -76,6 +79,19 @@ class FilesystemStore:
     async def keep_template(self, temp_path: Path, template_id: str, mime: str) -> StoredFile:
         place = self._templates / (safe_name(template_id) + EXTENSIONS[mime])
         return await self._run("A template cannot be kept", self._move, temp_path, place, mime, True)
+
+    async def mark_template(self, path: str) -> None:
+        await self._run("A template cannot be marked", _touch, self.locate(path + MARK))
+
+    async def marked_templates(self) -> list[MarkedTemplate]:
+        return await self._run("The templates cannot be read", self._marked)
+
+    async def remove_template(self, path: str) -> None:
+        for each in (path, preview_path(path), path + MARK):  # the mark last: what is cut short is done again
+            await self.remove(each)
+
+    async def unmark_template(self, path: str) -> None:
+        await self.remove(path + MARK)
 
     async def find_result(self, job_id: str) -> StoredFile | None:
         return await self._run("The results cannot be searched", self._find, safe_name(job_id))
@@ -146,6 +162,15 @@ class FilesystemStore:
                 digest, size = _hash(found)
                 return self._stored(found, mime, size, digest)
         return None
+
+    def _marked(self) -> list[MarkedTemplate]:
+        now = time.time()
+        return [
+            MarkedTemplate(
+                mark.relative_to(self.root).as_posix().removesuffix(MARK), max(0.0, now - mark.stat().st_mtime)
+            )
+            for mark in self._templates.glob(f"*{MARK}")
+        ]
 
     def _stored(self, place: Path, mime: str, size: int, digest: str) -> StoredFile:
         return StoredFile(place.relative_to(self.root).as_posix(), mime, size, digest)
@@ -247,6 +272,11 @@ def _remove_empty(folder: Path) -> None:
     except OSError as error:
         if error.errno != errno.ENOTEMPTY:
             raise
+
+
+def _touch(path: Path) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.touch(mode=0o600)
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -36,6 +36,14 @@ class KeptFile:
     age: float
 
 
+@dataclass(frozen=True, slots=True)
+class MarkedTemplate:
+    """A template that is not needed any more. `age` is in seconds since that was said."""
+
+    path: str
+    age: float
+
+
 class MediaStore(Protocol):
     """Temp folders that die with their job, results that outlive it, and the slots' templates.
 
@@ -57,6 +65,18 @@ class MediaStore(Protocol):
 
     async def keep_template(self, temp_path: Path, template_id: str, mime: str) -> StoredFile:
         """Move a slot's template, checked and clean, among the templates. Survives a loss of power, as results do."""
+
+    async def mark_template(self, path: str) -> None:
+        """Remember from now on that the template `path` is not needed any more. Nothing is removed yet."""
+
+    async def marked_templates(self) -> list[MarkedTemplate]:
+        """The templates that were marked."""
+
+    async def remove_template(self, path: str) -> None:
+        """Remove a template with its preview and its mark. Nothing there is fine."""
+
+    async def unmark_template(self, path: str) -> None:
+        """Forget the mark: the template is needed."""
 
     async def find_result(self, job_id: str) -> StoredFile | None:
         """The result that was kept for a job, found by its name alone: after a crash nothing else may know it."""

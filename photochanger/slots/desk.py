@@ -172,6 +172,13 @@ class SlotDesk:
     async def _after(self, action: str, row: Row, by: str, **detail: Any) -> None:
         await self._tell(action, by, row["id"], {"version": row["version"], **detail})
 
+    async def tell(self, action: str, by: str, subject: str, detail: dict[str, Any]) -> None:
+        """Keep what was done to something beside the slots."""
+        try:
+            await self.record(action, actor=by, subject=subject, detail=detail)
+        except DatabaseUnavailable:
+            log.warning("%s of %s was made, but is in no audit log", action, subject)
+
     async def _tell(self, action: str, by: str, subject: str | None, detail: dict[str, Any]) -> None:
         """The change is made: what can go wrong from here on is no reason to say that it was not."""
         try:

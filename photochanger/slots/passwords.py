@@ -1,5 +1,6 @@
 """Slot passwords: the default one fills slots that have none, and changes no other; others are made here."""
 
+import math
 import secrets
 from typing import Final
 
@@ -14,10 +15,12 @@ SHORTEST: Final = 8
 LONGEST: Final = 256
 """Characters."""
 
-_ALPHABET: Final = "abcdefghjkmnpqrstuvwxyz23456789"
+ALPHABET: Final = "abcdefghjkmnpqrstuvwxyz23456789"
 """What is told apart in every hand and every typeface, because people type it into a booth: no i, l, o, 0, 1."""
 _GROUPS: Final = 4
 _GROUP: Final = 4
+BITS: Final = math.log2(len(ALPHABET)) * _GROUPS * _GROUP
+"""What has to be guessed of one."""
 
 _MISSING: Final = "SELECT id FROM slot WHERE secret_hash IS NULL AND archived_at IS NULL ORDER BY id"
 
@@ -44,8 +47,8 @@ async def fill_with(transaction: Transaction, stored: str, *, by: str) -> list[s
 
 
 def generated() -> str:
-    """A new password, in groups as people read it aloud: 79 bits."""
-    return "-".join("".join(secrets.choice(_ALPHABET) for _ in range(_GROUP)) for _ in range(_GROUPS))
+    """A new password, in groups as people read it aloud."""
+    return "-".join("".join(secrets.choice(ALPHABET) for _ in range(_GROUP)) for _ in range(_GROUPS))
 
 
 async def hashed(password: str) -> str:

@@ -105,7 +105,9 @@ def told(failure: Any, label: str) -> str:
 def look(house: SharedHouse, username: str | None) -> tuple[list[str], Counter[tuple[str, int]]]:
     """What is wrong with the answers that `username` gets, and how often each operation answered what."""
     lab, jobs = house.run(_lab), house.run(_jobs)
-    schema = schemathesis.openapi.from_dict(with_examples(whole_contract(), jobs), config=config(lab.base_url, jobs, EXAMPLES[username]))
+    schema = schemathesis.openapi.from_dict(
+        with_examples(whole_contract(), jobs), config=config(lab.base_url, jobs, EXAMPLES[username])
+    )
     if username is not None:
 
         @schema.auth(refresh_interval=None)

@@ -237,13 +237,15 @@ def test_the_readme_names_all_headers_and_parameters() -> None:
         ("either", True, "signature"),
         ("password", False, "password"),
         ("signature", True, "signature"),
+        ("open", False, "nothing"),
+        ("open", True, "nothing"),
         ("password", True, "its password only"),
         ("signature", False, "signed requests only"),
     ],
 )
 def test_the_slot_says_which_proof_it_takes(auth: Auth, has_signature: bool, outcome: str) -> None:
     slot, found = replace(SLOT, auth=auth), signed() if has_signature else None
-    if outcome in ("password", "signature"):
+    if outcome in ("password", "signature", "nothing"):
         assert decide_auth(slot, found) == outcome
         return
     with pytest.raises(Refusal, match=outcome) as caught:

@@ -250,3 +250,45 @@ async def test_before_the_start_and_after_the_end_photos_are_refused(nursery: tr
     with pytest.raises(Refusal):
         lanes.submit(Work(slot(), trio.sleep_forever), 100.0)
     assert lanes.statistics()["slot-001"] == (0, 0)
+
+
+# Slots that are gone
+
+
+async def test_a_slot_that_is_gone_takes_its_lane_along(lanes: Lanes) -> None:
+    await lanes.update([slot("slot-002")])
+    assert lanes.statistics().keys() == {"slot-002"}
+    assert "slot-001" not in {child.name for child in lanes.supervisor.snapshot().children}
+    with pytest.raises(Refusal) as refused:
+        lanes.submit(Work(slot(), trio.sleep_forever), deadline=trio.current_time() + 9)
+    assert refused.value.reason is Reason.SLOT_NOT_FOUND
+    await lanes.update([slot("slot-001"), slot("slot-002")])
+    work = Work(slot(), trio.lowlevel.checkpoint)
+    lanes.submit(work, deadline=trio.current_time() + 9)
+    await lanes.wait_idle()
+    assert work.started
+
+
+async def test_photos_at_work_keep_the_lane_of_their_slot_open(lanes: Lanes) -> None:
+    go_on = trio.Event()
+    works = [Work(slot(), go_on.wait) for _ in range(3)]
+    for work in works:
+        lanes.submit(work, deadline=trio.current_time() + 99)
+    await trio.testing.wait_all_tasks_blocked()
+    await lanes.update([slot("slot-002")])
+    assert lanes.statistics()["slot-001"] == (2, 1)
+    go_on.set()
+    await lanes.wait_idle()
+    assert all(work.started and work.tidied for work in works)
+    assert lanes.statistics().keys() == {"slot-002"}
+    assert "slot-001" not in {child.name for child in lanes.supervisor.snapshot().children}
+
+
+async def test_a_slot_that_comes_back_meanwhile_keeps_its_lane(lanes: Lanes) -> None:
+    go_on = trio.Event()
+    lanes.submit(Work(slot(), go_on.wait), deadline=trio.current_time() + 99)
+    await lanes.update([slot("slot-002")])
+    await lanes.update([slot("slot-001"), slot("slot-002")])
+    go_on.set()
+    await lanes.wait_idle()
+    assert lanes.statistics().keys() == {"slot-001", "slot-002"}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from photochanger.domain.passwords import check_password
-from photochanger.settings.ingest_password import ALPHABET, BITS
+from photochanger.slots.passwords import ALPHABET, BITS
 from tests.house.policy import reason_of
 from tests.lab.house import PASSWORD, Lab, running_house
 from tests.settings.asking import seen

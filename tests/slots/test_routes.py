@@ -10,6 +10,7 @@ from photochanger.slots.fields import FIELDS
 from tests.house.shared import SharedHouse
 from tests.lab.house import READER, Lab
 from tests.slots.asking import LOCAL, change, made, shown, told
+from tests.slots.conftest import PUBLIC
 
 
 def test_slots_are_listed_with_what_keeps_them_from_working(house: SharedHouse) -> None:
@@ -22,7 +23,7 @@ def test_slots_are_listed_with_what_keeps_them_from_working(house: SharedHouse) 
             assert [each["id"] for each in listed["data"]] == sorted(each["id"] for each in listed["data"])
             (line,) = (await api.get("/api/slots", params={"q": "иры", "gallery": "public"})).json()["data"]
         assert line["id"] == one["id"]
-        assert line["ingest_url"] == f"{lab.base_url}/api/ingest/{one['id']}"
+        assert line["ingest_url"] == f"{PUBLIC}/api/ingest/{one['id']}"
         assert line["problems"][0]["field"] == "settings.look"
         assert (line["provider"], line["model"], line["has_password"]) == ("local", None, False)
         assert listed["data"][0]["model"] == "gemini-3.1-flash-image"
