@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format contract bench bench-policy lock clean
+.PHONY: help run test check format contract bench bench-policy bench-stats lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 15
@@ -35,6 +35,9 @@ bench: $(VENV)/.dev ## figures against a bare server, in one run: make bench ARG
 
 bench-policy: $(VENV)/.dev ## what the window policy is worth, on a clock that jumps: make bench-policy ARGS=--quick
 	$(BIN)/python -m tests.lab.bench_policy $(ARGS)
+
+bench-stats: $(VENV)/.dev ## what statistics cost, however long the history: make bench-stats ARGS=--quick
+	$(BIN)/python -m tests.lab.bench_stats $(ARGS)
 
 LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 lock: ## pin the newest dependencies that pyproject.toml allows (needs uv on the path)

@@ -62,11 +62,10 @@ PROVIDER_COUNTERS: Final = {
 }
 """What is counted of provider calls: column, and how it comes from rows of `attempt`."""
 
-# A photo or a call belongs to the hour and the day (UTC) in which it began, whenever it is counted, and both to its
-# slot and to the house.
+# A photo or a call belongs to the day (UTC) in which it began, whenever it is counted, both of its slot and of the
+# house. By the hour only the house is counted: nobody asks it of a slot, and it would be most of the cells.
 _SPREAD = f"""
-  CROSS JOIN (VALUES ('hour'), ('day')) AS spans (span)
-  CROSS JOIN LATERAL (VALUES (it.slot_id), ('{HOUSE}')) AS cells (cell)
+  CROSS JOIN LATERAL (VALUES (it.slot_id, 'day'), ('{HOUSE}', 'day'), ('{HOUSE}', 'hour')) AS cells (cell, span)
 """
 
 
@@ -134,7 +133,12 @@ photo_cells AS (
 """
 
 _OF_CALLS = f"""
-judged AS (
+marked AS (
+  UPDATE attempt SET rolled_at = now() WHERE id = ANY(ARRAY(SELECT id FROM ended)) AND rolled_at IS NULL
+  RETURNING attempt.*
+), calls AS (
+  SELECT marked.*, ended.slot_id, ended.source FROM marked JOIN ended USING (id)
+), judged AS (
   SELECT calls.*, EXISTS (
       SELECT FROM attempt AS earlier
       WHERE earlier.job_id = calls.job_id AND earlier.provider = calls.provider AND earlier.number < calls.number
@@ -166,16 +170,13 @@ WITH due AS (
   ORDER BY finished_at LIMIT {{most}}
   FOR NO KEY UPDATE SKIP LOCKED
 ), photos AS (
-  UPDATE job SET rolled_at = now() FROM due WHERE job.id = due.id AND rolled_at IS NULL
+  UPDATE job SET rolled_at = now() WHERE id = ANY(ARRAY(SELECT id FROM due)) AND rolled_at IS NULL
   RETURNING job.*
 ), ended AS (
   SELECT attempt.id, photos.slot_id, photos.source
   FROM photos JOIN attempt ON attempt.job_id = photos.id
   WHERE attempt.rolled_at IS NULL AND attempt.outcome IS NOT NULL
   FOR NO KEY UPDATE OF attempt SKIP LOCKED
-), calls AS (
-  UPDATE attempt SET rolled_at = now() FROM ended WHERE attempt.id = ended.id AND rolled_at IS NULL
-  RETURNING attempt.*, ended.slot_id, ended.source
 ), {_OF_PHOTOS}, {_OF_CALLS}, tallies AS (
   SELECT * FROM reasons UNION ALL SELECT * FROM words
 ), told AS ({_upsert("stats_tally", _TALLY, ("n",), (), "tallies")})
@@ -200,9 +201,6 @@ WITH ended AS (
     AND attempt.finished_at <= $2 AND job.rolled_at IS NOT NULL
   ORDER BY attempt.finished_at LIMIT {{most}}
   FOR NO KEY UPDATE OF attempt SKIP LOCKED
-), calls AS (
-  UPDATE attempt SET rolled_at = now() FROM ended WHERE attempt.id = ended.id AND rolled_at IS NULL
-  RETURNING attempt.*, ended.slot_id, ended.source
 ), {_OF_CALLS}, told AS ({_upsert("stats_tally", _TALLY, ("n",), (), "words")})
 SELECT count(*) FROM calls
 """

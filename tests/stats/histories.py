@@ -149,8 +149,8 @@ def counted_again(jobs: list[dict[str, Any]], attempts: list[dict[str, Any]]) ->
 
 def _keys(slot_id: str, source: str, moment: datetime) -> list[tuple[str, str, str, datetime]]:
     hour = moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    spans = {"hour": hour, "day": hour.replace(hour=0)}
-    return [(slot, span, source, at) for slot in (slot_id, "") for span, at in spans.items()]
+    day = hour.replace(hour=0)
+    return [(slot_id, "day", source, day), ("", "day", source, day), ("", "hour", source, hour)]
 
 
 def _count_job(it: Counted, key: tuple[Any, ...], job: dict[str, Any], calls: list[dict[str, Any]]) -> None:

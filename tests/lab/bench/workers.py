@@ -58,10 +58,15 @@ class Worker:
 
 @asynccontextmanager
 async def worker(
-    module: str, *arguments: str, log: Path, environment: Mapping[str, str], start_timeout: float = 60.0
+    module: str,
+    *arguments: str,
+    log: Path,
+    environment: Mapping[str, str],
+    start_timeout: float = 60.0,
+    package: str = "bench",
 ) -> AsyncIterator[Worker]:
-    """Run `tests.lab.bench.<module>` for the block; its standard error goes to `log`."""
-    command = [sys.executable, "-m", f"tests.lab.bench.{module}", *arguments]
+    """Run `tests.lab.<package>.<module>` for the block; its standard error goes to `log`."""
+    command = [sys.executable, "-m", f"tests.lab.{package}.{module}", *arguments]
     with log.open("wb") as errors:
         process = await trio.lowlevel.open_process(
             command,

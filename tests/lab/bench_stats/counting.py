@@ -1,0 +1,105 @@
+"""How fast the roll-up counts, and what photos feel of it."""
+
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+import trio
+
+from photochanger.db.facade import Db
+from photochanger.domain.job import JobStatus, ReplyKind
+from photochanger.domain.outcome import AttemptOutcome, Verdict
+from photochanger.domain.records import AttemptRow, Change, JobRow
+from photochanger.jobs.journal import Journal
+from photochanger.jobs.store import JobStore
+from photochanger.stats.rollup import Rollup
+from tests.lab.bench.measure import percentile
+
+RATE: Final = 50.0
+"""Photos a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """`per_second` photos were counted; `lags` are of the loop, `saves` what writing a photo's end took; seconds."""
+
+    photos: int
+    per_second: float
+    lags: list[float]
+    saves: list[float]
+
+
+async def catch_up(db: Db, *, batch: int | None = None) -> tuple[int, float]:
+    """Count all there is; how many photos, in how many seconds."""
+    rollup = Rollup(db, ready=lambda: False) if batch is None else Rollup(db, ready=lambda: False, batch=batch)
+    started = time.perf_counter()
+    photos = await rollup.catch_up()
+    return photos, time.perf_counter() - started
+
+
+async def beside_photos(db: Db, work: Path, *, counting: bool, seconds: float) -> Speed:
+    """Write RATE photos a second, and count the backlog that there is beside them, or not."""
+    store = JobStore(db, Journal(work / "journal"))
+    lags: list[float] = []
+    saves: list[float] = []
+    photos, taken = 0, 1.0
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_probe, lags)
+        async with trio.open_nursery() as both:
+            both.start_soon(_write, store, saves, seconds)
+            if counting:
+                photos, taken = await catch_up(db)
+        nursery.cancel_scope.cancel()
+    return Speed(photos, photos / taken, lags, saves)
+
+
+async def _probe(lags: list[float]) -> None:
+    while True:
+        due = trio.current_time() + 0.005
+        await trio.sleep_until(due)
+        lags.append(trio.current_time() - due)
+
+
+async def _write(store: JobStore, saves: list[float], seconds: float) -> None:
+    next_at = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        for _ in range(round(seconds * RATE)):
+            nursery.start_soon(_photo, store, saves)
+            next_at += 1 / RATE
+            await trio.sleep_until(next_at)
+
+
+async def _photo(store: JobStore, saves: list[float]) -> None:
+    now = datetime.now(UTC)
+    job = JobRow(
+        id=uuid4(),
+        slot_id="slot-001",
+        slot_version=1,
+        provider="gemini",
+        deadline=now + timedelta(seconds=48),
+        settle_by=now + timedelta(seconds=48),
+        request_bytes=1,
+        request_sha256=b"\0" * 32,
+        photo_name=None,
+        created_at=now,
+        status=JobStatus.PROCESSING,
+        started_at=now,
+    )
+    call = AttemptRow(uuid4(), job.id, 1, "gemini", "gemini-3.1-flash-image", now)
+    await store.save(Change(job, (call,)))
+    done = replace(
+        job, status=JobStatus.DONE, reply_kind=ReplyKind.AI, reply_status=200, replied_at=now, finished_at=now
+    )
+    ended = call.ended(AttemptOutcome(Verdict.PICTURE, finish_reason="STOP"), now, 0.1)
+    started = trio.current_time()
+    await store.save(Change(done, (ended,)))
+    saves.append(trio.current_time() - started)
+
+
+def told(name: str, values: list[float]) -> str:
+    """A list of seconds in words."""
+    p50, p95 = (percentile(values, share) * 1000 for share in (50, 95))
+    return f"{name}: p50 {p50:.1f} ms, p95 {p95:.1f} ms, longest {max(values) * 1000:.0f} ms"
