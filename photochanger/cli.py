@@ -1,4 +1,4 @@
-"""The command `photochanger`: serve, demo, shoot, health, slot, template, signing-key, breaker, migrate."""
+"""The command `photochanger`: serve, demo, shoot, health, slot, template, cleanup, signing-key, breaker, migrate."""
 
 import argparse
 import http.client
@@ -102,6 +102,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--position", type=int, required=True, help="as `photochanger slot` shows it")
     command.set_defaults(command=_remove_template)
 
+    command = commands.add_parser(
+        "cleanup", help="remove files that have expired, as the running service does by itself"
+    )
+    command.add_argument("--slot", help="only this slot's, for example slot-001")
+    command.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    command.set_defaults(command=_cleanup)
+
     command = commands.add_parser("migrate", help="bring the database of DATABASE_URL up to date")
     command.set_defaults(command=_migrate)
     return parser
@@ -202,6 +209,14 @@ def _remove_template(config: Config, arguments: argparse.Namespace) -> int:
 
     print(trio.run(remove_slot_template, config, arguments.slot, arguments.position))
     return 0
+
+
+def _cleanup(config: Config, arguments: argparse.Namespace) -> int:
+    from photochanger.media.cleanup import clean_up, told
+
+    swept = trio.run(partial(clean_up, config, slot_id=arguments.slot, dry_run=arguments.dry_run))
+    print(told(swept, dry_run=arguments.dry_run))
+    return 1 if swept.stuck else 0
 
 
 def _migrate(config: Config, _: argparse.Namespace) -> int:
