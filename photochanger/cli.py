@@ -1,4 +1,4 @@
-"""The command `photochanger`: serve, demo, shoot, health, slot, template, accounts, signing-key, breaker, migrate."""
+"""The command `photochanger`: serve, demo, shoot, and what an operator does from a shell."""
 
 import argparse
 import http.client
@@ -114,6 +114,12 @@ def _parser() -> argparse.ArgumentParser:
     command = actions.add_parser("remove", help="remove an account and log it out")
     command.add_argument("name", metavar="NAME")
     command.set_defaults(command=_remove_account)
+    command = commands.add_parser(
+        "cleanup", help="remove files that have expired, as the running service does by itself"
+    )
+    command.add_argument("--slot", help="only this slot's, for example slot-001")
+    command.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    command.set_defaults(command=_cleanup)
 
     command = commands.add_parser("migrate", help="bring the database of DATABASE_URL up to date")
     command.set_defaults(command=_migrate)
@@ -241,6 +247,14 @@ def _remove_account(config: Config, arguments: argparse.Namespace) -> int:
 
     print(remove_account(config.secrets_dir, arguments.name))
     return 0
+
+
+def _cleanup(config: Config, arguments: argparse.Namespace) -> int:
+    from photochanger.media.cleanup import clean_up, told
+
+    swept = trio.run(partial(clean_up, config, slot_id=arguments.slot, dry_run=arguments.dry_run))
+    print(told(swept, dry_run=arguments.dry_run))
+    return 1 if swept.stuck else 0
 
 
 def _migrate(config: Config, _: argparse.Namespace) -> int:

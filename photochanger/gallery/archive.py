@@ -40,7 +40,7 @@ WHERE job.source = 'ingest' AND job.created_at >= greatest($1, now() - interval 
 _OF_SLOT: Final = " AND job.slot_id = $6"
 _NEXT: Final = f" ORDER BY job.created_at, job.id LIMIT {PAGE}"
 _SOME: Final = f" LIMIT {MOST + 1}"
-_COUNT: Final = "SELECT count(*) FROM ({}) AS some"
+_COUNT: Final = "SELECT count(*) FROM ({}) AS found"
 
 _readers = trio.CapacityLimiter(2)
 
@@ -123,7 +123,7 @@ class ArchiveBody(ResponseBody):
 
     def _go_on(self) -> bytes:
         """Until there is a piece to send, the rows are used up, or all is written."""
-        while len(self._out) < CHUNK:
+        while self._out.waiting < CHUNK:
             if self._source is not None:
                 self._copy()
             elif self._rows:
@@ -186,7 +186,9 @@ class _Sink:
         self._data = bytearray()
         self._taken = 0
 
-    def __len__(self) -> int:
+    @property
+    def waiting(self) -> int:
+        """Bytes to be taken. No `__len__`: zipfile takes an empty file for a closed one."""
         return len(self._data)
 
     def write(self, data: bytes) -> int:

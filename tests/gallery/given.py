@@ -6,13 +6,16 @@ from functools import lru_cache
 from pathlib import Path
 from uuid import UUID, uuid4, uuid5
 
+import trio
+import trio.testing
+
 from photochanger.media.store import preview_path
 from tests.lab.house import Lab
 from tests.lab.pictures import photo
 
 _JOB = """
-INSERT INTO job (id, slot_id, slot_version, source, status, failure_reason, provider, deadline, settle_by, request_bytes,
-                 request_sha256, photo_name, created_at)
+INSERT INTO job (id, slot_id, slot_version, source, status, failure_reason, provider, deadline, settle_by,
+                 request_bytes, request_sha256, photo_name, created_at)
 VALUES ($1, $2, 1, $3, $4, $5, 'gemini', $6, $6, 10, '\\x00', 'guest-name-on-card.jpg', $6)
 """
 _RESULT = """
@@ -34,6 +37,17 @@ def picture() -> bytes:
 def now() -> datetime:
     """The wall clock."""
     return datetime.now(UTC)
+
+
+async def quiet(lab: Lab) -> None:
+    """Wait until every answer was sent, and see that nothing is left of any: file, thread, database connection."""
+    pool = lab.house.db._pool
+    assert pool is not None
+    with trio.fail_after(20):
+        while lab.house.server.connections or pool.state().leased or lab.house.pictures.state().running:
+            await trio.testing.wait_all_tasks_blocked(0.01)
+    assert lab.temp_files() == []
+    assert not any(lab.house.pictures.state().queued.values())
 
 
 async def put_job(
