@@ -160,6 +160,7 @@ class House:
         self.revoked = RevokedTokens(db)
         self.tokens.revoked = self.revoked.__contains__
         self.audit = Audit(db)
+        self.accounts.on_change = self.audit.account_changed
         self.throttle = Throttle(db, derived(secret, "throttle"))
         self.links = PublicLinks(config.public_base_url, secret)
         self.seals = Seals(secret)

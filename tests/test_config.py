@@ -42,6 +42,13 @@ def test_nothing_has_to_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         ("PROVIDER_PERMITS_LIVE", "0"),
         ("LOG_LEVEL", "LOUD"),
         ("GEMINI_API_KEY_FILE", "/does/not/exist"),
+        ("JWT_SIGNING_KEY", "too-short"),
+        ("JWT_SIGNING_KEY", f"{'k' * 32} short"),
+        ("JWT_LIFE_HOURS", "0"),
+        ("JWT_LIFE_HOURS", "169"),
+        ("TRUSTED_PROXIES", "proxy.example"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("TRUSTED_PROXIES", "10.0.0.0/33"),
     ],
 )
 def test_a_value_that_cannot_work_is_refused_by_name(name: str, value: str) -> None:
@@ -62,3 +69,14 @@ def test_secrets_come_from_files_too_and_are_not_shown(tmp_path: Path) -> None:
     assert "booth" not in repr(config)
     with pytest.raises(ConfigError, match="not both"):
         Config.from_env({"GEMINI_API_KEY_FILE": str(secret), "GEMINI_API_KEY": "x"})
+
+
+def test_keys_and_proxies_are_lists() -> None:
+    first, second = "a" * 32, "b" * 32
+    config = Config.from_env(
+        {"JWT_SIGNING_KEY": f" {first}  {second}\n", "TRUSTED_PROXIES": "127.0.0.1, ::1,10.1.0.0/16"}
+    )
+    assert config.jwt_signing_keys == (first, second)
+    assert first not in repr(config)
+    assert [str(network) for network in config.trusted_proxies] == ["127.0.0.1/32", "::1/128", "10.1.0.0/16"]
+    assert Config.from_env({}).trusted_proxies == ()

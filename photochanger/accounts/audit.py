@@ -92,6 +92,10 @@ class Audit:
             except asyncpg.PostgresError:
                 audit_log.exception("%s stands in this log only", action)
 
+    async def account_changed(self, change: str, name: str) -> None:
+        """Record what was done to an account at a terminal; for `AccountBook.on_change`."""
+        await self.record(change, subject=name)
+
     async def read(
         self,
         *,

@@ -80,7 +80,7 @@ def ask_password(prompt: Callable[[str], str] = getpass.getpass) -> str:
     """From the terminal, twice and without echo; where there is none, the first line of standard input."""
     if not sys.stdin.isatty():
         try:
-            return sys.stdin.readline().rstrip("\r\n")
+            return sys.stdin.buffer.readline().decode().rstrip("\r\n")
         except UnicodeDecodeError:
             raise ConfigError("the password must be text in UTF-8") from None
     try:

@@ -7,7 +7,7 @@ import hmac
 import logging
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -31,6 +31,8 @@ USUAL_COST: Final = 12
 
 Username = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,31}\Z")]
 _HASH: Final = re.compile(r"\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}")
+OnChange = Callable[[str, str], Awaitable[None]]
+"""What has happened, and the name of the account."""
 _Stamp = tuple[int, int, int] | None
 
 
@@ -93,6 +95,10 @@ class AccountBook:
         self.path = folder / FILE
         self._accounts: Mapping[str, Account] = {}
         self._stamp: _Stamp = None
+        self._reading = trio.Lock()
+        self._read = False
+        self.on_change: OnChange | None = None
+        """Told of each account that is not what it was, after it is known here; not of those at the start."""
 
     def find(self, username: str) -> Account | None:
         """The account of this name."""
@@ -104,7 +110,14 @@ class AccountBook:
 
     async def refresh(self) -> None:
         """Read the file again if it has changed. Raises ConfigError; then everything stays as it was."""
-        await trio.to_thread.run_sync(self._refresh)
+        async with self._reading:
+            before, known = self._accounts, self._read
+            await trio.to_thread.run_sync(self._refresh)
+            self._read = True
+            if known and self.on_change is not None:
+                for change, name in _changes(before, self._accounts):
+                    log.warning("%s: %s", change.replace("_", " "), name)
+                    await self.on_change(change, name)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Look every second, until cancelled. A file that cannot be understood at the start is a ConfigError."""
@@ -128,6 +141,17 @@ class AccountBook:
         if stamp != self._stamp or stamp is None:
             self._accounts = read_accounts(self.path)
             self._stamp = stamp
+
+
+def _changes(before: Mapping[str, Account], after: Mapping[str, Account]) -> Iterator[tuple[str, str]]:
+    for name in sorted({*before, *after}):
+        old, new = before.get(name), after.get(name)
+        if old is None or new is None:
+            yield ("account_removed" if new is None else "account_added"), name
+        elif old.password_hash != new.password_hash:
+            yield "account_password_changed", name
+        elif old != new:
+            yield "account_permissions_changed", name
 
 
 def _stamp(path: Path) -> _Stamp:

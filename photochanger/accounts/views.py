@@ -1,5 +1,6 @@
 """What the routes of accounts take and give."""
 
+import re
 from datetime import datetime
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from photochanger.domain.permission import Permission
 
 LONGEST_PASSWORD = 1024
 _BIGGEST_ID = 2**63 - 1
+_CURSOR = re.compile(r"e[0-9a-f]{1,16}")
 
 _Text = Annotated[str, Meta(min_length=1, max_length=100)]
 _Time = Annotated[datetime, Meta(tz=True)]
@@ -63,7 +65,7 @@ class AccountList(msgspec.Struct):
     meta: AccountsMeta
 
 
-class AuditQuery(msgspec.Struct, rename={"since": "from", "until": "to"}):
+class AuditQuery(msgspec.Struct, forbid_unknown_fields=True, rename={"since": "from", "until": "to"}):
     """Which events to tell: from a moment on, up to but not with another one."""
 
     action: _Text | None = None
@@ -95,9 +97,6 @@ def cursor_of(event_id: int) -> str:
 
 def read_cursor(cursor: str) -> int:
     """The id that a cursor was made of. Raises ValueError."""
-    if not cursor.isascii() or cursor[:1] != "e" or not cursor[1:].isalnum():
-        raise ValueError("the cursor is none of ours")
-    found = int(cursor[1:], 16)
-    if found > _BIGGEST_ID:
+    if not _CURSOR.fullmatch(cursor) or (found := int(cursor[1:], 16)) > _BIGGEST_ID:
         raise ValueError("the cursor is none of ours")
     return found

@@ -33,7 +33,7 @@ def is_https() -> bool:
     """The present request came by https, here or at a proxy that we trust."""
     if request.scheme == "https":
         return True
-    peer = _parsed(request.remote_addr or "")
+    peer = _peer(request)
     if peer is None or not _within(peer, _trusted()):
         return False
     return request.headers.get("X-Forwarded-Proto", "").rpartition(",")[2].strip().lower() == "https"
@@ -41,7 +41,7 @@ def is_https() -> bool:
 
 def address_of(request: Request, trusted: Sequence[Network]) -> str:
     """As `caller_address`, of any request."""
-    found = _parsed(request.remote_addr or "")
+    found = _peer(request)
     if found is None:
         return UNKNOWN
     hops = ",".join(request.headers.getlist("X-Forwarded-For")).split(",")
@@ -61,6 +61,12 @@ def counted_as(address: str) -> str:
     if isinstance(found, ipaddress.IPv6Address):
         return str(ipaddress.IPv6Network((found, 64), strict=False))
     return address
+
+
+def _peer(request: Request) -> _Address | None:
+    # Not request.remote_addr: Quart keeps that among the headers, where clients write too.
+    client = cast("dict[str, Any]", request.scope).get("client")
+    return _parsed(client[0]) if client else None
 
 
 def _trusted() -> Sequence[Network]:

@@ -1,7 +1,7 @@
 """What a request says, as typed values: its JSON body, its query, the version that it changes."""
 
 import re
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 from uuid import UUID
 
 import msgspec
@@ -46,7 +46,10 @@ def read_query(request: Request, kind: type[T]) -> T:
     A parameter that is not known is refused: a filter with a typing error would show everything.
     """
     values: dict[str, Any] = {}
+    known = {field.encode_name for field in msgspec.structs.fields(cast("type[msgspec.Struct]", kind))}
     for name, given in request.args.lists():
+        if name not in known:
+            raise invalid(Problem(name.replace("\0", "")[:60], "there is no such parameter"))
         if len(given) > 1:
             raise invalid(Problem(name[:60], "is given more than once"))
         if "\0" in given[0] or "\0" in name:

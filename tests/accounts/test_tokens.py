@@ -12,7 +12,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from photochanger.accounts.credentials import FILE, Account, AccountBook, write_accounts
@@ -332,6 +332,7 @@ ANYTHING = st.recursive(
 )
 
 
+@settings(deadline=None, max_examples=60)
 @given(text=st.one_of(st.text(), st.from_regex(r"[A-Za-z0-9_=-]{0,80}\.[A-Za-z0-9_=-]{0,80}\.?[A-Za-z0-9_=-]{0,80}")))
 def test_nothing_else_is_taken_and_nothing_else_is_raised(text: str) -> None:
     book = AccountBook(Path("nowhere"))
@@ -340,6 +341,7 @@ def test_nothing_else_is_taken_and_nothing_else_is_raised(text: str) -> None:
     refused(tokens, f"{b64(ours_as_written())}.{text}")
 
 
+@settings(deadline=None, max_examples=60)
 @given(claims=st.dictionaries(st.sampled_from(CLAIMS), ANYTHING) | ANYTHING)
 def test_no_claims_make_it_fail(claims: dict[str, Any]) -> None:
     book = AccountBook(Path("nowhere"))
