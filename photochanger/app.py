@@ -79,8 +79,6 @@ from photochanger.providers.drivers import make_drivers
 from photochanger.providers.group import ProviderGroup
 from photochanger.providers.overrides import Overrides
 from photochanger.providers.prices import load_prices
-from photochanger.providers.stored_keys import StoredKeys
-from photochanger.providers.vault import Vault
 from photochanger.settings import routes as settings_routes
 from photochanger.settings.book import SettingsBook
 from photochanger.settings.house import HouseSettings
@@ -94,6 +92,7 @@ from photochanger.slots.house_key import derived, house_secret
 from photochanger.slots.library import TemplateLibrary
 from photochanger.slots.passwords import fill_missing
 from photochanger.slots.presets import Presets
+from photochanger.slots.provider_keys import stored_keys
 from photochanger.slots.showing import Showing
 from photochanger.slots.snapshot import SlotBook
 from photochanger.stats import routes as stats_routes
@@ -146,11 +145,8 @@ class House:
         }
         self._secret = secret = house_secret(config.secrets_dir)
         self.settings = SettingsBook(db, HouseSettings.of(config))
-        self.provider_keys = StoredKeys(
-            {name: group.driver for name, group in self.groups.items()},
-            {"gemini": config.gemini_api_key, "turbotext": config.turbotext_api_key},
-            Vault([derived(key.encode(), "settings") for key in config.settings_keys] + [derived(secret, "settings")]),
-        )
+        drivers = {name: group.driver for name, group in self.groups.items()}
+        self.provider_keys = stored_keys(config, drivers, secret)
         self.settings.watch(self.provider_keys.apply)
         self.settings.subscribe(self._use_settings)
         self.ingest_password = IngestPassword(db, config.ingest_password)
@@ -406,7 +402,7 @@ class House:
         self.server.begin_drain()
         longest = max((slot.t_sync for slot in self.slots.all()), default=self.settings.now.t_sync)
         # A photo may have been taken in when windows were longer.
-        last = max(trio.current_time() + longest, self.lanes.last_deadline)
+        last = max(trio.current_time() + longest, self.slots.held_until)
         self._patience.deadline = last + DRAIN_MARGIN
         with self._patience:
             await self.lanes.wait_idle()

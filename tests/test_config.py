@@ -41,6 +41,10 @@ def test_nothing_has_to_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         ("EARLY_HEDGE_SHARE", "1.5"),
         ("PROVIDER_PERMITS_LIVE", "0"),
         ("LOG_LEVEL", "LOUD"),
+        ("ORIGINAL_TTL_HOURS", "169"),
+        ("CLEANUP", "maybe"),
+        ("SETTINGS_KEY", "too-short"),
+        ("SETTINGS_KEY", f"{'k' * 32} short"),
         ("GEMINI_API_KEY_FILE", "/does/not/exist"),
         ("JWT_SIGNING_KEY", "too-short"),
         ("JWT_SIGNING_KEY", f"{'k' * 32} short"),
@@ -54,6 +58,13 @@ def test_nothing_has_to_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_a_value_that_cannot_work_is_refused_by_name(name: str, value: str) -> None:
     with pytest.raises(ConfigError, match=name):
         Config.from_env({name: value})
+
+
+def test_keys_with_spaces_between() -> None:
+    config = Config.from_env({"SETTINGS_KEY": f"{'a' * 32}  {'b' * 40}\n"})
+    assert config.settings_keys == ("a" * 32, "b" * 40)
+    assert "aaaa" not in repr(config)
+    assert [Config.from_env({"CLEANUP": said}).cleanup for said in ("", "on", "OFF")] == [True, True, False]
 
 
 def test_plain_http_is_for_loopback_only() -> None:

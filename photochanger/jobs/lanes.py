@@ -59,8 +59,6 @@ class Lanes:
 
     def __init__(self, *, room: int) -> None:
         self.room = room
-        self.last_deadline = 0.0
-        """When the last window of all photos so far ends, of Trio's clock."""
         self._nursery: trio.Nursery | None = None
         self._works: set[Work] = set()
         self._alive = 0
@@ -107,7 +105,6 @@ class Lanes:
             place = lane.admission.request(kind="live", latest_start=deadline)
         except trio.WouldBlock:
             raise Refusal(Reason.SLOT_BUSY, retry_after=self._pause(start)) from None
-        self.last_deadline = max(self.last_deadline, deadline)
         self._works.add(work)
         self._alive += 1
         if self._idle.is_set():

@@ -21,6 +21,7 @@ LOCKED: Final = "locked"
 _READ: Final = "SELECT key, value FROM settings WHERE starts_with(key, $1)"
 
 Source = Literal["environment", "stored"]
+_KEY: Final = {"environment": "the environment's key", "stored": "the stored key", None: "no key"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +52,26 @@ class StoredKeys:
 
     async def load(self, db: Db) -> None:
         """Read the rows and apply them, once: for commands. Raises DatabaseUnavailable."""
-        self.apply({row["key"]: row["value"] for row in await db.fetch(_READ, PREFIX)})
+        self._apply({row["key"]: row["value"] for row in await db.fetch(_READ, PREFIX)})
 
     def apply(self, values: Mapping[str, Any]) -> None:
         """Have the drivers use what these rows of `settings` say. Synchronous; looks only at what has changed."""
+        for name in self._apply(values):
+            log.info("%s is shown %s from now on", name, _KEY[self._in_use[name].source])
+
+    def _apply(self, values: Mapping[str, Any]) -> list[str]:
+        """The providers whose rows have changed."""
+        changed = []
         for name, driver in self.drivers.items():
             value = values.get(f"{PREFIX}{name}") or {}
             if self._seen.get(name, {}) == value:
                 continue
             self._seen[name] = value
             self._in_use[name] = found = self._use(name, driver, value)
-            if found.problem is None:
-                log.warning("%s is shown the key of %s from now on", name, found.source or "nobody")
-            else:
+            changed.append(name)
+            if found.problem is not None:
                 log.error("the stored key of %s cannot be used: %s", name, found.problem)
+        return changed
 
     def _use(self, name: str, driver: Keyed, value: Any) -> KeyInUse:
         problem = None

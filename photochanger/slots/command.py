@@ -5,7 +5,7 @@ people; of a slot that cannot work all problems are told (SlotInvalid).
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
@@ -16,13 +16,14 @@ import trio
 from photochanger.config import Config
 from photochanger.db.facade import Db
 from photochanger.db.running import running_db
-from photochanger.domain.slot import Slot
-from photochanger.errors import ConfigError, PictureError, Problem
+from photochanger.errors import ConfigError, PictureError
 from photochanger.media.filesystem import FilesystemStore
 from photochanger.media.threads import PictureThreads
 from photochanger.providers.drivers import make_drivers
-from photochanger.slots.change import apply_change, read_slot
+from photochanger.slots.change import Check, apply_change, read_slot
 from photochanger.slots.check import check_slot
+from photochanger.slots.house_key import house_secret
+from photochanger.slots.provider_keys import stored_keys
 from photochanger.slots.rows import SELECT, slot_of
 from photochanger.slots.templates import add_template, bind, unbind
 
@@ -40,8 +41,9 @@ async def set_slot(config: Config, slot_id: str, path: Path) -> str:
     """Change the slot as the JSON document at `path` says, whole or not at all."""
     change = await trio.to_thread.run_sync(_read_document, path)
     async with _database(config) as db:
+        check = await _check(config, db)
         t_sync, t_late = config.t_sync, config.t_late
-        slot = await apply_change(db, slot_id, change, _check(config), t_sync=t_sync, t_late=t_late, by=BY)
+        slot = await apply_change(db, slot_id, change, check, t_sync=t_sync, t_late=t_late, by=BY)
     return f"{slot_id} is at version {slot.version}; a running service knows it at once."
 
 
@@ -63,7 +65,8 @@ async def add_slot_template(config: Config, path: Path, slot_id: str, role: str,
             raise ConfigError(f"{path.name}: {error.detail}") from None
         await bind(db, slot_id, template_id, role, position, by=BY)
         row = await db.fetchrow(SELECT + " AND id = $1", slot_id)
-    return _said(config, row, f"template {template_id} travels with every photo of {slot_id} now, as {role}.")
+        check = await _check(config, db)
+    return _said(config, check, row, f"template {template_id} travels with every photo of {slot_id} now, as {role}.")
 
 
 async def remove_slot_template(config: Config, slot_id: str, position: int) -> str:
@@ -71,11 +74,12 @@ async def remove_slot_template(config: Config, slot_id: str, position: int) -> s
     async with _database(config) as db:
         template_id, _ = await unbind(db, slot_id, position, by=BY)
         row = await db.fetchrow(SELECT + " AND id = $1", slot_id)
-    return _said(config, row, f"template {template_id} travels with {slot_id} no more.")
+        check = await _check(config, db)
+    return _said(config, check, row, f"template {template_id} travels with {slot_id} no more.")
 
 
-def _said(config: Config, row: Mapping[str, Any] | None, said: str) -> str:
-    problems = _check(config)(slot_of(row, t_sync=config.t_sync, t_late=config.t_late)) if row else []
+def _said(config: Config, check: Check, row: Mapping[str, Any] | None, said: str) -> str:
+    problems = check(slot_of(row, t_sync=config.t_sync, t_late=config.t_late)) if row else []
     return "\n".join([said, *(f"Still wrong in {row['id']}: {problem}" for problem in problems if row)])
 
 
@@ -83,11 +87,14 @@ def _database(config: Config) -> AbstractAsyncContextManager[Db]:
     return running_db(config.database_url, config.database_schema, config.database_folder)
 
 
-def _check(config: Config) -> Callable[[Slot], list[Problem]]:
-    """`check_slot` with the drivers that a service with this configuration has."""
+async def _check(config: Config, db: Db) -> Check:
+    """`check_slot` with the drivers that a service with this configuration has, and the keys that they are shown."""
+    drivers = make_drivers(config, PictureThreads())
+    secret = await trio.to_thread.run_sync(house_secret, config.secrets_dir)
+    await stored_keys(config, drivers, secret).load(db)
     return partial(
         check_slot,
-        drivers=make_drivers(config, PictureThreads()),
+        drivers=drivers,
         public_base_url=config.public_base_url,
         max_pixels=config.max_pixels,
     )

@@ -27,6 +27,8 @@ class SlotBook:
         self._rows: list[Mapping[str, Any]] = []
         self._reading = trio.Lock()
         self.on_change: OnChange | None = None
+        self.held_until = 0.0
+        """When the last window ends of photos that came under slots as they were before; of Trio's clock."""
 
     def find(self, slot_id: str) -> Slot | None:
         """The slot of this id, None when there is none."""
@@ -55,6 +57,8 @@ class SlotBook:
     async def _derive(self) -> None:
         fresh = {row["id"]: slot_of(row, t_sync=self._t_sync, t_late=self._t_late) for row in self._rows}
         if fresh != self._slots:
+            longest = max((slot.t_sync for slot in self._slots.values()), default=0.0)
+            self.held_until = max(self.held_until, trio.current_time() + longest)
             self._slots = fresh
             if self.on_change is not None:
                 await self.on_change(fresh.values())

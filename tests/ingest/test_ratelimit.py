@@ -120,6 +120,15 @@ def test_a_changed_limit_holds_from_the_next_photo_on() -> None:
     assert waits(limits, replace(SLOT, version=3), 0.0) is None
 
 
+def test_a_changed_house_limit_holds_from_the_next_photo_on() -> None:
+    limits = RateLimits(1.0, 2)
+    assert [waits(limits, SLOT, 0.0) for _ in range(2)] == [None, None]
+    limits.set_house(1.0, 2)  # the same one: nobody gets anything for it
+    assert waits(limits, SLOT, 0.0) == 1
+    limits.set_house(0.1, 1)
+    assert [waits(limits, SLOT, 0.0) for _ in range(2)] == [None, 10]
+
+
 def test_a_rate_without_a_burst_allows_a_minutes_worth_at_once() -> None:
     limits = RateLimits(1000.0, 1000)
     slot = replace(SLOT, rate_per_minute=3)

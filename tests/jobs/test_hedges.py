@@ -54,3 +54,14 @@ def test_none_at_all() -> None:
     hedges = EarlyHedges(0.0)
     hedges.photo()
     assert not hedges.allowed
+
+
+def test_a_share_that_is_changed() -> None:
+    hedges = EarlyHedges(0.1)
+    for _ in range(100):
+        hedges.photo()
+    hedges.share = 0.0
+    hedges.photo()
+    assert not hedges.allowed  # what was saved up is gone with it
+    hedges.share = 0.5
+    assert made_in(hedges, 100) == 50

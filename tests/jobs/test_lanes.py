@@ -93,6 +93,21 @@ async def test_the_house_has_a_bound_of_its_own(lanes: Lanes) -> None:
     await lanes.wait_idle()
 
 
+async def test_the_room_may_be_changed_while_photos_are_in_it(lanes: Lanes) -> None:
+    gate = trio.Event()
+    for _ in range(2):
+        lanes.submit(Work(slot(), gate.wait), 100.0)
+    lanes.room = 1
+    with pytest.raises(Refusal) as full:
+        lanes.submit(Work(slot("slot-002"), gate.wait), 100.0)
+    assert full.value.reason is Reason.QUEUE_FULL
+    lanes.room = 3
+    lanes.submit(Work(slot("slot-002"), gate.wait), 100.0)
+    assert lanes.in_flight == 3
+    gate.set()
+    await lanes.wait_idle()
+
+
 async def test_who_is_refused_hears_when_a_place_will_be_free(lanes: Lanes) -> None:
     now, gate = trio.current_time(), trio.Event()
     for ends in (now + 40.0, now + 12.5):

@@ -192,6 +192,21 @@ async def test_a_rest_too_small_for_any_call_is_a_used_up_budget(caplog: pytest.
     assert told(caplog) == [("the house", 80), ("the house", 100)]
 
 
+def test_another_cap_holds_at_once_and_is_told_of_anew(caplog: pytest.LogCaptureFixture) -> None:
+    ledger, slot = house(cap=100), a_slot()
+    running = reserved(ledger, slot, 60)
+    ledger.cap_day_microusd = 70
+    assert not ledger.affordable(slot, 20)
+    running.settle(60)  # what runs is booked, whatever the cap is by then
+    assert told(caplog) == [("the house", 80)]
+    ledger.cap_day_microusd = 60
+    assert told(caplog)[1:] == [("the house", 100)]
+    ledger.cap_day_microusd = None
+    assert ledger.affordable(slot, 10**9)
+    ledger.cap_day_microusd = 60
+    assert told(caplog)[2:] == [("the house", 100)]
+
+
 def _job(slot_id: str) -> JobRow:
     return JobRow(uuid4(), slot_id, 1, "gemini", EVENING, EVENING, 1, b"", None, EVENING)
 

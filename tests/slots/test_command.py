@@ -4,17 +4,23 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 
+from photochanger.config import Config
 from photochanger.db.embedded import EmbeddedPostgres
+from photochanger.db.facade import Db
 from photochanger.db.migrate import upgrade_in_thread
 from photochanger.db.target import Target
 from photochanger.media.probe import probe
+from photochanger.media.threads import PictureThreads
+from photochanger.providers.drivers import make_drivers
 from photochanger.slots.house_key import house_secret
+from photochanger.slots.provider_keys import stored_keys
 from photochanger.slots.signing import derived_key, shown
 from photochanger.slots.templates import LONGEST_SIDE
 from tests.lab import pictures
@@ -174,6 +180,35 @@ def test_a_template_names_what_is_still_wrong(run: Run, tmp_path: Path) -> None:
     done = run("template", "add", path, "--slot", "slot-001", "--role", "style", GEMINI_API_KEY="")
     assert done.returncode == 0
     assert "Still wrong in slot-001: provider: GEMINI_API_KEY is not set" in done.stdout
+
+
+@pytest.mark.parametrize("settings_key", ["", "k" * 40])
+async def test_a_key_that_an_administrator_has_stored_is_one(
+    run: Run, tmp_path: Path, db: Db, settings_key: str
+) -> None:
+    secret = house_secret(tmp_path / "secrets")
+    keys = stored_keys(
+        Config(settings_keys=tuple(settings_key.split())), make_drivers(Config(), PictureThreads()), secret
+    )
+    row = keys.locked("gemini", "the-key-to-hide")
+    await db.execute("INSERT INTO settings (key, value) VALUES ('provider_key.gemini', $1)", row)
+    change = document(tmp_path, {"settings": {"prompt": "Paint it."}})
+
+    async def set_with(**settings: str) -> "subprocess.CompletedProcess[str]":
+        command = partial(run, "slot", "slot-001", "--set", change, GEMINI_API_KEY="", **settings)
+        return await trio.to_thread.run_sync(command)
+
+    done = await set_with(SETTINGS_KEY=settings_key)
+    assert (done.returncode, done.stderr) == (0, "")
+    path = tmp_path / "style.jpg"
+    path.write_bytes(pictures.photo(64, 48))
+    add = partial(run, "template", "add", path, "--slot", "slot-001", "--role", "style", GEMINI_API_KEY="")
+    done = await trio.to_thread.run_sync(partial(add, SETTINGS_KEY=settings_key))
+    assert "Still wrong" not in done.stdout
+    if settings_key:
+        done = await trio.to_thread.run_sync(partial(add, SETTINGS_KEY="o" * 40))
+        assert "Still wrong in slot-001: provider: GEMINI_API_KEY is not set" in done.stdout
+        assert "the stored key of gemini cannot be used" in done.stderr
 
 
 async def test_the_embedded_database_of_a_running_service_is_found(tmp_path: Path) -> None:
