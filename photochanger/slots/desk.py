@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import trio
+
 from photochanger.db.facade import Db
 from photochanger.domain.reasons import Reason
 from photochanger.errors import DatabaseUnavailable, Problem, Refusal, SlotInvalid
@@ -22,6 +24,8 @@ log = logging.getLogger(__name__)
 Row = dict[str, Any]
 Record = Callable[..., Awaitable[None]]
 
+TELLING: Final = 5.0
+"""Seconds that the audit log may take."""
 LAST_GENERATION: Final = 2_000_000_000
 _LIST: Final = SELECT_WHOLE + " AND (archived_at IS NOT NULL) = $1 ORDER BY id"
 
@@ -172,20 +176,23 @@ class SlotDesk:
     async def _after(self, action: str, row: Row, by: str, **detail: Any) -> None:
         await self._tell(action, by, row["id"], {"version": row["version"], **detail})
 
-    async def tell(self, action: str, by: str, subject: str, detail: dict[str, Any]) -> None:
-        """Keep what was done to something beside the slots."""
-        try:
-            await self.record(action, actor=by, subject=subject, detail=detail)
-        except DatabaseUnavailable:
-            log.warning("%s of %s was made, but is in no audit log", action, subject)
+    async def tell(self, action: str, by: str, subject: str | None, detail: dict[str, Any]) -> None:
+        """Keep what was done, also when whoever asked for it has gone meanwhile.
+
+        It is done: what can go wrong from here on is no reason to say that it was not.
+        """
+        with trio.move_on_after(TELLING, shield=True):
+            try:
+                await self.record(action, actor=by, subject=subject, detail=detail)
+            except DatabaseUnavailable:
+                log.warning("%s of %s was done, but is in no audit log", action, subject)
 
     async def _tell(self, action: str, by: str, subject: str | None, detail: dict[str, Any]) -> None:
-        """The change is made: what can go wrong from here on is no reason to say that it was not."""
+        await self.tell(action, by, subject, detail)
         try:
             await self.refresh()
-            await self.record(action, actor=by, subject=subject, detail=detail)
         except DatabaseUnavailable:
-            log.warning("%s of %s was made, but this process may learn of it a moment later", action, subject)
+            log.warning("%s of %s was done, but this process learns of it a moment later", action, subject)
 
 
 def _require_changeable(slot_id: str, fields: Mapping[str, Any]) -> None:

@@ -32,6 +32,8 @@ GRACE: Final = 900.0
 """Seconds for which the file of a deleted template stays: no photo that began with it is at work any longer."""
 PAUSE: Final = 300.0
 """Seconds between looks for files whose time has come."""
+TELLING: Final = 5.0
+"""Seconds that the audit log may take."""
 PREVIEW_PATIENCE: Final = 10.0
 """Seconds that a preview may wait for a picture thread; guests' photos go first."""
 
@@ -228,10 +230,11 @@ class TemplateLibrary:
 
     async def _tell(self, action: str, by: str, view: TemplateView) -> None:
         """It is done: what can go wrong from here on is no reason to say that it was not."""
-        try:
-            await self._record(action, actor=by, subject=str(view.id), detail={"name": view.name})
-        except DatabaseUnavailable:
-            log.warning("%s of %s was done, but is in no audit log", action, view.id)
+        with trio.move_on_after(TELLING, shield=True):
+            try:
+                await self._record(action, actor=by, subject=str(view.id), detail={"name": view.name})
+            except DatabaseUnavailable:
+                log.warning("%s of %s was done, but is in no audit log", action, view.id)
 
 
 def _view(row: Any) -> TemplateView:

@@ -249,3 +249,15 @@ async def test_a_running_service_hears_of_it(rows: Db, nursery: trio.Nursery) ->
     with trio.fail_after(20):  # long before the half minute after which it would look by itself
         await heard.wait()
     nursery.cancel_scope.cancel()
+
+
+async def test_a_change_is_in_the_journal_with_who_made_it(rows: Db) -> None:
+    version = (await change(rows, {"permits": 5, "t_sync": 30})).version
+    await change(rows, {"permits": 5})
+    journal = await rows.fetch("SELECT * FROM slot_change")
+    assert [(row["slot_id"], row["version"], row["action"], row["changed_by"]) for row in journal] == [
+        ("slot-001", version, "changed", "serg")
+    ]
+    assert (journal[0]["before"], journal[0]["after"]) == ({"permits": 2, "t_sync": None}, {"permits": 5, "t_sync": 30})
+    await refused(rows, {"permits": 0})
+    assert len(await rows.fetch("SELECT * FROM slot_change")) == 1

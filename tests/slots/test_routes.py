@@ -4,11 +4,14 @@ import json
 from typing import Any
 
 import pytest
+import trio
 
 from photochanger.slots.creating import RESERVED
 from photochanger.slots.fields import FIELDS
+from photochanger.slots.showing import Showing
 from tests.house.shared import SharedHouse
-from tests.lab.house import READER, Lab
+from tests.lab.house import PASSWORD, READER, Lab
+from tests.lab.pictures import photo
 from tests.slots.asking import LOCAL, change, made, shown, told
 from tests.slots.conftest import PUBLIC
 
@@ -146,6 +149,34 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "a long name": (LOCAL | {"name": "x" * 121}, "name"),
     "a look of an address": (LOCAL | {"settings": {"look": "http://169.254.169.254/"}}, "settings.look"),
     "an address of its own": (LOCAL | {"settings": {"url": "http://127.0.0.1:1/"}}, "settings.url"),
+    "a model of an address": (
+        {"provider": "gemini", "operation": "edit", "settings": {"prompt": "x", "model": "http://127.0.0.1:1/"}},
+        "settings.model",
+    ),
+    "a house of Gemini's own": (
+        {"provider": "gemini", "operation": "edit", "settings": {"prompt": "x", "base_url": "http://10.0.0.1/"}},
+        "settings.base_url",
+    ),
+    "a picture from elsewhere": (
+        {
+            "provider": "turbotext",
+            "operation": "generate_image2image",
+            "settings": {"content": "x", "url": "file:///etc/passwd"},
+        },
+        "settings.url",
+    ),
+    "a language of an address": (
+        {
+            "provider": "turbotext",
+            "operation": "generate_image2image",
+            "settings": {"content": "x", "original_language": "http://169.254.169.254/"},
+        },
+        "settings.original_language",
+    ),
+    "a template from elsewhere": (
+        LOCAL | {"templates": [{"url": "http://127.0.0.1:1/", "role": "style"}]},
+        "templates[0].url",
+    ),
     "deep settings": (LOCAL | {"last_resort_settings": {"a": [[[[[[[[1]]]]]]]]}}, "last_resort_settings"),
     "large settings": (LOCAL | {"last_resort_settings": {"a": "x" * 70_000}}, "last_resort_settings"),
     "no such template": (
@@ -270,3 +301,33 @@ def test_only_those_who_may(house: SharedHouse) -> None:
                 assert response.status_code == status
 
     house.run(ask)
+
+
+def test_addresses_in_texts_are_text(house: SharedHouse) -> None:
+    """A prompt may say anything; nobody fetches it."""
+
+    async def ask(lab: Lab) -> None:
+        reached = []
+
+        async def listen(stream: trio.SocketStream) -> None:
+            reached.append(stream)
+
+        async with trio.open_nursery() as nursery:
+            listeners: list[trio.SocketListener] = await nursery.start(trio.serve_tcp, listen, 0)
+            address = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}/picture.jpg"
+            settings = {"prompt": f"Paint as in {address}"}
+            one = await made(
+                lab, name=address, provider="gemini", operation="edit", settings=settings, password=PASSWORD
+            )
+            assert (await lab.shoot(photo(64, 48), slot=one["id"])).status == 200
+            await lab.rest()
+            nursery.cancel_scope.cancel()
+        assert reached == []
+
+    house.run(ask)
+
+
+def test_without_a_public_address_the_one_that_was_asked_is_told() -> None:
+    assert Showing({}, None).ingest_url("slot-001", "http://booth:8080/") == "http://booth:8080/api/ingest/slot-001"
+    public = Showing({}, "https://studio.example/photos")
+    assert public.ingest_url("slot-001", "http://booth:8080/") == "https://studio.example/photos/api/ingest/slot-001"

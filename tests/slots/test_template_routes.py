@@ -182,6 +182,7 @@ def test_templates_of_a_document_keep_their_places(house: SharedHouse) -> None:
         assert [each["position"] for each in response.json()["templates"]] == [0, 2, 5, 6]
         same = await change(lab, slot_id, {"templates": response.json()["templates"]})
         assert same.json()["version"] == response.json()["version"]
+        wrong: Any
         for wrong in (bound(1, 1), bound(20), bound(-1), bound(19, None), bound(*[None] * 21), {"templates": {}}):
             told(await change(lab, slot_id, wrong), 422, "validation_failed")
 
