@@ -4,7 +4,9 @@ A histogram is as short as its array: two of them are added element by element, 
 house. Times are in milliseconds.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import Final
 
 PER_OCTAVE: Final = 8
@@ -24,19 +26,20 @@ def summed(histograms: Iterable[Sequence[int]]) -> list[int]:
     return [sum(counts) for counts in zip(*histograms, strict=True)]
 
 
-def percentile(histogram: Sequence[int], share: float) -> int | None:
-    """Milliseconds that this share (0 to 1) of the times did not exceed; None where nothing was counted.
+def percentiles(histogram: Sequence[int], *shares: float) -> list[int | None]:
+    """Milliseconds that these shares (above 0, at most 1) of the times did not exceed; None where nothing was counted.
 
     Within a bucket the times are taken to lie evenly. What is above all bounds is told as the highest bound.
     """
-    total = sum(histogram)
-    if not total:
-        return None
-    wanted, seen = share * total, 0
-    for bucket, count in enumerate(histogram):
-        if count and seen + count >= wanted:
-            low = BOUNDS[bucket - 1] if bucket else 0.0
-            high = BOUNDS[bucket] if bucket < len(BOUNDS) else low
-            return round(low + (high - low) * max(wanted - seen, 0.0) / count)
-        seen += count
-    return round(BOUNDS[-1])
+    seen = list(accumulate(histogram))
+    if not seen or not seen[-1]:
+        return [None] * len(shares)
+    return [_at(histogram, seen, share * seen[-1]) for share in shares]
+
+
+def _at(histogram: Sequence[int], seen: Sequence[int], wanted: float) -> int:
+    bucket = bisect_left(seen, wanted)  # the first with so many in it and before it
+    low = BOUNDS[bucket - 1] if bucket else 0.0
+    high = BOUNDS[min(bucket, len(BOUNDS) - 1)]
+    before = seen[bucket] - histogram[bucket]
+    return round(low + (high - low) * (wanted - before) / histogram[bucket])

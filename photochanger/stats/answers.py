@@ -1,9 +1,10 @@
 """The answers of the statistics routes: which cells are read for each, and how they are put together."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from photochanger.domain.budget import Level
 from photochanger.domain.reasons import Reason
@@ -13,11 +14,13 @@ from photochanger.observability.metrics import UNKNOWN_SLOT
 from photochanger.stats.counting import HOUSE
 from photochanger.stats.figures import counts_of, kpis_of, named, percent, provider_of
 from photochanger.stats.periods import Group, Period, parts
-from photochanger.stats.queries import Reader, State, Tally
+from photochanger.stats.queries import Reader, State
 from photochanger.stats.views import (
     Availability,
     Budget,
+    Counts,
     GlobalStats,
+    Kpis,
     LaneNow,
     LastDay,
     LastError,
@@ -37,8 +40,6 @@ from photochanger.stats.views import (
     TotalView,
 )
 from photochanger.web.providers import ProviderView
-
-_NO_TALLY: Final = Tally()
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,73 +174,35 @@ class Answers:
 
     async def _over(self, slot: str, whole: Period, group: Group) -> tuple[list[PeriodView], TotalView, RangeStamp]:
         reader, start, end = self._reader, whole.start, whole.end
-        cells = await reader.cells([slot], "day", start, end)
+        cells = {cell["at"]: cell for cell in await reader.cells([slot], "day", start, end)}
         money = await reader.money(slot, "day", start, end)
         tally = (await reader.tallies([slot], "day", start, end))[slot]
         state = await reader.state()
         uptime = await reader.uptime(start, end) if slot == HOUSE else None
-        data = [
-            PeriodView(period.first, period.last, *self._figures(period, cells, money, tally, uptime, state))
-            for period in parts(whole, group)
-        ]
-        total = TotalView(
-            *self._figures(whole, cells, money, tally, uptime, state),
-            named(tally.failures),
-            named(_together(tally, whole)),
-        )
+        days = _Days(cells, money, tally.refusals, uptime, state.first_seen, self._minute())
+        data = [PeriodView(period.first, period.last, *days.figures(period)) for period in parts(whole, group)]
+        total = TotalView(*days.figures(whole), named(tally.failures), named(days.refused(whole)))
         return data, total, self._range_stamp(state, whole, group)
 
-    def _figures(
-        self,
-        period: Period,
-        cells: Sequence[Any],
-        money: Mapping[datetime, tuple[int, int]],
-        tally: Tally,
-        uptime: Mapping[datetime, tuple[int, int]] | None,
-        state: State,
-    ) -> tuple[Any, Any, Money, Availability | None]:
-        inside = [cell for cell in cells if cell["at"] in period]
-        counts = counts_of(inside, _together(tally, period))
-        spent = [amounts for at, amounts in money.items() if at in period]
-        return (
-            counts,
-            _kpis(counts, inside),
-            _money(spent),
-            None if uptime is None else self._availability(period, uptime, state),
-        )
-
-    def _availability(self, period: Period, uptime: Mapping[datetime, tuple[int, int]], state: State) -> Availability:
-        if state.first_seen is None:
-            return Availability(None, None)
-        now = self._now.clock().astimezone(UTC).replace(second=0, microsecond=0)
-        seen = [minutes for at, minutes in uptime.items() if at in period]
-        return Availability(
-            percent(sum(each for each, _ in seen), period.minutes(state.first_seen, now)),
-            percent(sum(each for _, each in seen), period.working_minutes(state.first_seen, now)),
-        )
+    def _minute(self) -> datetime:
+        return self._now.clock().astimezone(UTC).replace(second=0, microsecond=0)
 
     async def _last_day(self, state: State) -> LastDay:
-        now = self._now.clock().astimezone(UTC)
-        this_hour = now.replace(minute=0, second=0, microsecond=0)
+        this_minute = self._minute()
+        this_hour = this_minute.replace(minute=0)
         start, end = this_hour - timedelta(hours=24), this_hour + timedelta(hours=1)
         cells = await self._reader.cells([HOUSE], "hour", start, end)
         money = await self._reader.money(HOUSE, "hour", start, end)
         tally = (await self._reader.tallies([HOUSE], "hour", start, end))[HOUSE]
         uptime = await self._reader.uptime(start, end)
-        refusals = _together(tally, None)
+        refusals = _together(tally.refusals.values())
         counts = counts_of(cells, refusals)
-        since = max(start, state.first_seen) if state.first_seen else now
-        days = Period(start.date(), end.date())
-        until = now.replace(second=0, microsecond=0)
-        availability = Availability(
-            percent(sum(each for each, _ in uptime.values()), days.minutes(since, until)),
-            percent(sum(each for _, each in uptime.values()), days.working_minutes(since, until)),
-        )
+        since = max(start, state.first_seen or this_minute)
         return LastDay(
             counts,
             _kpis(counts, cells),
-            _money(list(money.values())),
-            availability,
+            _money(money.values()),
+            _availability(Period(start.date(), end.date()), uptime.values(), since, this_minute),
             named(tally.failures),
             named(refusals),
         )
@@ -251,22 +214,55 @@ class Answers:
         return RangeStamp(self._now.clock(), state.fresh_to, period.first, period.last, group)
 
 
-def _kpis(counts: Any, cells: Sequence[Any]) -> Any:
+@dataclass(frozen=True, slots=True)
+class _Days:
+    """What was read of a range, by day. `uptime` None: it is not asked for."""
+
+    cells: Mapping[datetime, Any]
+    money: Mapping[datetime, tuple[int, int]]
+    refusals: Mapping[datetime, Mapping[str, int]]
+    uptime: Mapping[datetime, tuple[int, int]] | None
+    first_seen: datetime | None
+    now: datetime
+
+    def figures(self, period: Period) -> tuple[Counts, Kpis, Money, Availability | None]:
+        """A part of the range."""
+        cells = [self.cells[day] for day in period.days() if day in self.cells]
+        counts = counts_of(cells, self.refused(period))
+        money = _money(self.money[day] for day in period.days() if day in self.money)
+        if self.uptime is None:
+            return counts, _kpis(counts, cells), money, None
+        seen = [self.uptime[day] for day in period.days() if day in self.uptime]
+        availability = _availability(period, seen, self.first_seen or self.now, self.now)
+        return counts, _kpis(counts, cells), money, availability
+
+    def refused(self, period: Period) -> dict[str, int]:
+        """The refusals of a part of the range, by reason."""
+        return _together(self.refusals[day] for day in period.days() if day in self.refusals)
+
+
+def _kpis(counts: Counts, cells: Sequence[Any]) -> Kpis:
     return kpis_of(counts, [cell["answer_ms"] for cell in cells], [cell["overhead_ms"] for cell in cells])
 
 
-def _together(tally: Tally, period: Period | None) -> dict[str, int]:
-    """The refusals of a period, by reason."""
-    found: dict[str, int] = {}
-    for at, reasons in tally.refusals.items():
-        if period is None or at in period:
-            for reason, count in reasons.items():
-                found[reason] = found.get(reason, 0) + count
-    return found
+def _together(refusals: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for reasons in refusals:
+        found.update(reasons)
+    return dict(found)
 
 
-def _money(amounts: Sequence[tuple[int, int]]) -> Money:
-    return Money(sum(live for live, _ in amounts), sum(tests for _, tests in amounts))
+def _availability(period: Period, seen: Iterable[tuple[int, int]], since: datetime, until: datetime) -> Availability:
+    minutes = list(seen)
+    return Availability(
+        percent(sum(each for each, _ in minutes), period.minutes(since, until)),
+        percent(sum(each for _, each in minutes), period.working_minutes(since, until)),
+    )
+
+
+def _money(amounts: Iterable[tuple[int, int]]) -> Money:
+    pairs = list(amounts)
+    return Money(sum(live for live, _ in pairs), sum(tests for _, tests in pairs))
 
 
 def _budget(level: Level) -> Budget:

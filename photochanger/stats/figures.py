@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from photochanger.domain.histogram import percentile, summed
+from photochanger.domain.histogram import percentiles, summed
 from photochanger.domain.reasons import Reason
 from photochanger.stats.views import Counts, Kpis, Named, ProviderStats
 
@@ -35,14 +35,11 @@ def counts_of(cells: Iterable[Mapping[str, int]], refusals: Mapping[str, int]) -
 def kpis_of(counts: Counts, answers: Sequence[Sequence[int]], overheads: Sequence[Sequence[int]]) -> Kpis:
     """The promises, from the counts and the histograms of the same cells."""
     asked = counts.photos + counts.turned_away
-    answer, overhead = summed(answers), summed(overheads)
     return Kpis(
         percent(counts.answered, asked),
         percent(counts.timeouts, asked),
-        percentile(answer, 0.5),
-        percentile(answer, 0.95),
-        percentile(overhead, 0.5),
-        percentile(overhead, 0.95),
+        *percentiles(summed(answers), 0.5, 0.95),
+        *percentiles(summed(overheads), 0.5, 0.95),
     )
 
 
@@ -56,14 +53,14 @@ def provider_of(
 ) -> ProviderStats:
     """The cells of one model as one."""
     sums = {name: sum(cell[name] for cell in cells) for name in _CALLS}
-    latency = summed([cell["latency_ms"] for cell in cells])
+    p50, p95 = percentiles(summed([cell["latency_ms"] for cell in cells]), 0.5, 0.95)
     return ProviderStats(
         provider=provider,
         model=model,
         **sums,
         no_image_percent=percent(sums["no_image"], sums["no_image"] + sums["pictures"]),
-        latency_p50_ms=percentile(latency, 0.5),
-        latency_p95_ms=percentile(latency, 0.95),
+        latency_p50_ms=p50,
+        latency_p95_ms=p95,
         tests_microusd=tests_microusd,
         finish_reasons=named(finish_reasons),
         errors=named(errors),

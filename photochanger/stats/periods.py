@@ -34,8 +34,12 @@ class Period:
         """The first moment after it."""
         return datetime.combine(self.last + _DAY, time(), UTC)
 
-    def __contains__(self, moment: datetime) -> bool:
-        return self.start <= moment < self.end
+    def days(self) -> Iterator[datetime]:
+        """The beginnings of its days."""
+        day, end = self.start, self.end
+        while day < end:
+            yield day
+            day += _DAY
 
     def minutes(self, since: datetime, until: datetime) -> int:
         """Whole minutes of it between two moments."""
@@ -43,12 +47,11 @@ class Period:
 
     def working_minutes(self, since: datetime, until: datetime) -> int:
         """Of these, the minutes of working hours."""
-        total, day = 0, self.start
-        while day < self.end:
+        total = 0
+        for day in self.days():
             opens = day + timedelta(hours=WORKING_HOURS.start)
             closes = day + timedelta(hours=WORKING_HOURS.stop)
             total += _minutes(max(opens, since), min(closes, until))
-            day += _DAY
         return total
 
 

@@ -20,13 +20,12 @@ from tests.lab.bench.measure import machine
 from tests.lab.bench.workers import worker
 from tests.lab.bench_stats import __doc__ as manual
 from tests.lab.bench_stats.ask import BARE, measure
-from tests.lab.bench_stats.counting import RATE, beside_photos, catch_up, told
-from tests.lab.bench_stats.fill import fill
+from tests.lab.bench_stats.counting import RATE, beside_photos, count_all, told
+from tests.lab.bench_stats.fill import add_backlog, fill
 
 SIZES, QUICK_SIZES = (10_000, 100_000, 1_000_000, 5_000_000), (10_000, 100_000)
 ROUNDS, QUICK_ROUNDS = 400, 100
 BACKLOG = 10_000
-BIG_BATCH = 5_000
 FLAT, BARES = 1.5, 10.0
 Figures = dict[str, tuple[float, float]]
 
@@ -42,11 +41,7 @@ async def bench(work: Path, sizes: tuple[int, ...], rounds: int) -> bool:
         log = work / "serve.log"
         async with worker("serve", url, log=log, environment=os.environ, package="bench_stats") as server:
             for size in sizes:
-                await fill(db, size, say)
-                photos, seconds = await catch_up(db, batch=BIG_BATCH)
-                say(f"{size:,} calls: {photos:,} photos counted in {seconds:.0f} s, in batches of {BIG_BATCH:,}")
-                for name in ("job", "attempt", "stats_slot", "stats_provider", "stats_tally"):
-                    await db.execute(f"VACUUM ANALYZE {name}", timeout=1800)
+                await fill(db, size, partial(count_all, db, say), say)
                 ask = partial(measure, int(server.ready["port"]), rounds)
                 found[size] = await trio.to_thread.run_sync(ask)
                 say(f"{size:,} calls: asked")
@@ -79,8 +74,8 @@ def table(found: dict[int, Figures]) -> bool:
 
 async def speed(db: Db, work: Path, size: int) -> None:
     """Print how the roll-up keeps up."""
-    await fill(db, size + BACKLOG, lambda _text: None)
     alone = await beside_photos(db, work, counting=False, seconds=10)
+    await add_backlog(db, BACKLOG)
     both = await beside_photos(db, work, counting=True, seconds=10)
     print(
         f"\nThe roll-up counts {both.per_second:.0f} photos/s with {size:,} calls in the table, resting half of the"

@@ -1,6 +1,7 @@
 """How fast the roll-up counts, and what photos feel of it."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,14 +11,18 @@ from uuid import uuid4
 import trio
 
 from photochanger.db.facade import Db
+from photochanger.domain.histogram import BOUNDS
 from photochanger.domain.job import JobStatus, ReplyKind
 from photochanger.domain.outcome import AttemptOutcome, Verdict
 from photochanger.domain.records import AttemptRow, Change, JobRow
 from photochanger.jobs.journal import Journal
 from photochanger.jobs.store import JobStore
+from photochanger.stats.counting import count_photos
 from photochanger.stats.rollup import Rollup
 from tests.lab.bench.measure import percentile
 
+_LARGE: Final = 20_000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 RATE: Final = 50.0
 """Photos a second."""
 
@@ -32,12 +37,14 @@ class Speed:
     saves: list[float]
 
 
-async def catch_up(db: Db, *, batch: int | None = None) -> tuple[int, float]:
-    """Count all there is; how many photos, in how many seconds."""
-    rollup = Rollup(db, ready=lambda: False) if batch is None else Rollup(db, ready=lambda: False, batch=batch)
-    started = time.perf_counter()
-    photos = await rollup.catch_up()
-    return photos, time.perf_counter() - started
+async def count_all(db: Db, say: Callable[[str], None]) -> None:
+    """Count all that was filled in: by the roll-up's statement, in large batches and without a rest."""
+    started, photos, found = time.perf_counter(), 0, _LARGE
+    while found == _LARGE:
+        found = await db.fetchval(count_photos(_LARGE), _EPOCH, datetime.now(UTC), BOUNDS, timeout=600)
+        photos += found
+    await Rollup(db, ready=lambda: False).catch_up()
+    say(f"{photos:,} photos counted in {time.perf_counter() - started:.0f} s")
 
 
 async def beside_photos(db: Db, work: Path, *, counting: bool, seconds: float) -> Speed:
@@ -51,7 +58,9 @@ async def beside_photos(db: Db, work: Path, *, counting: bool, seconds: float) -
         async with trio.open_nursery() as both:
             both.start_soon(_write, store, saves, seconds)
             if counting:
-                photos, taken = await catch_up(db)
+                started = time.perf_counter()
+                photos = await Rollup(db, ready=lambda: False).catch_up()
+                taken = time.perf_counter() - started
         nursery.cancel_scope.cancel()
     return Speed(photos, photos / taken, lags, saves)
 

@@ -1,6 +1,6 @@
 """History for the bench, made by PostgreSQL itself: photos, calls and pictures of ninety days of fifteen booths."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -10,7 +10,11 @@ CALLS_PER_PHOTO: Final = 1.15
 DAYS: Final = 90
 
 # From 08:00 to 22:00 in Moscow; evenings are busy: the hour is the later one of two that were drawn.
-_PHOTOS: Final = """
+_EVENING: Final = """date_trunc('day', $3::timestamptz - make_interval(days => 1 + floor($4::int * random())::int))
+      + make_interval(secs => 3600 * (5 + 14 * greatest(random(), random())))"""
+_JUST_NOW: Final = "$3::timestamptz - make_interval(secs => 120 + 3600 * random(), days => 0 * $4::int)"
+
+_PHOTOS: Final = f"""
 INSERT INTO job (id, slot_id, slot_version, source, status, failure_reason, reply_kind, reply_status, replied_at,
   provider, deadline, settle_by, retries, request_bytes, request_sha256, photo_name, late, cost_microusd, received_at,
   created_at, started_at, finished_at)
@@ -25,8 +29,7 @@ SELECT gen_random_uuid(), slot_id, 1, source,
 FROM (
   SELECT number, 'slot-' || lpad((1 + number % 15)::text, 3, '0') AS slot_id, random() AS luck,
     CASE WHEN number % 50 = 0 THEN 'ui_test' ELSE 'ingest' END AS source,
-    date_trunc('day', $3::timestamptz - make_interval(days => 1 + floor($4 * random())::int))
-      + make_interval(secs => 3600 * (5 + 14 * greatest(random(), random()))) AS created,
+    {_EVENING} AS created,
     make_interval(secs => least(exp(2.5 + 0.35 * sqrt(-2 * ln(1 - random())) * cos(6.2831853 * random())), 60)) AS took
   FROM generate_series($1::bigint, $2::bigint) AS number
 ) AS made
@@ -56,17 +59,26 @@ SELECT gen_random_uuid(), id, 'image/jpeg', 2000000, request_sha256, 1200, 896, 
 FROM job WHERE status = 'done' AND created_at > $1::timestamptz - interval '73 h' AND rolled_at IS NULL
 """
 
+_UPTIME: Final = """
+INSERT INTO uptime_hour (at, minutes)
+SELECT date_trunc('hour', $1::timestamptz) - make_interval(hours => ago), (1::bigint << 60) - 1
+FROM generate_series(1, 24 * $2::int) AS ago
+ON CONFLICT DO NOTHING
+"""
+
 _INDEXES: Final = """
 SELECT indexname, indexdef FROM pg_indexes
 WHERE tablename IN ('job', 'attempt', 'result') AND indexname NOT LIKE 'pk_%' AND indexname NOT LIKE 'uq_%'
 """
+_NEEDED: Final = ("ix_job_unrolled", "ix_attempt_unrolled", "ix_attempt_job_id_number")
+"""By the roll-up."""
 
 _PIECE: Final = 250_000
-_PATIENCE: Final = 1800.0
+_PATIENCE: Final = 3600.0
 
 
-async def fill(db: Db, attempts: int, told: Callable[[str], None]) -> None:
-    """Add photos until there are about so many attempts, none of the new ones counted yet."""
+async def fill(db: Db, attempts: int, count: Callable[[], Awaitable[None]], told: Callable[[str], None]) -> None:
+    """Add photos until there are about so many attempts, and have them counted."""
     have = await db.fetchval("SELECT count(*) FROM attempt")
     photos = round((attempts - have) / CALLS_PER_PHOTO)
     begin = await db.fetchval("SELECT count(*) FROM job")
@@ -81,7 +93,22 @@ async def fill(db: Db, attempts: int, told: Callable[[str], None]) -> None:
         told(f"{last:,} photos")
     await db.execute(_CALLS, timeout=_PATIENCE)
     await db.execute(_PICTURES, now, timeout=_PATIENCE)
+    await db.execute(_UPTIME, now, DAYS)
     for index in indexes:
-        await db.execute(index["indexdef"], timeout=_PATIENCE)
+        if index["indexname"] in _NEEDED:
+            await db.execute(index["indexdef"], timeout=_PATIENCE)
     for table in ("job", "attempt", "result"):
+        await db.execute(f"ANALYZE {table}", timeout=_PATIENCE)
+    await count()
+    for index in indexes:
+        if index["indexname"] not in _NEEDED:
+            await db.execute(index["indexdef"], timeout=_PATIENCE)
+    for table in ("job", "attempt", "result", "stats_slot", "stats_provider", "stats_tally", "uptime_hour"):
         await db.execute(f"VACUUM ANALYZE {table}", timeout=_PATIENCE)
+
+
+async def add_backlog(db: Db, photos: int) -> None:
+    """Photos of the last hour that nobody has counted yet."""
+    begin = await db.fetchval("SELECT count(*) FROM job")
+    await db.execute(_PHOTOS.replace(_EVENING, _JUST_NOW), begin + 1, begin + photos, datetime.now(UTC), DAYS)
+    await db.execute(_CALLS, timeout=_PATIENCE)
