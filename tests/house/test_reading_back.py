@@ -324,7 +324,7 @@ def test_the_contract_is_valid_and_names_every_route(ask: Callable[[Ask], None])
         }
         described = {(path, method) for path, methods in contract["paths"].items() for method in methods}
         assert described == routes
-        assert len(routes) == 25
+        assert len(routes) == 26
 
     ask(conversation)
 
