@@ -352,7 +352,8 @@ def test_orders_that_make_no_sense(ask: Callable[[Ask], None]) -> None:
     async def conversation(lab: Lab, slot: str) -> None:
         async with lab.api() as client:
             path = f"/api/slots/{slot}/cleanup"
-            for body in ({"everything": "yes"}, {"all": True}, {"confirm": 7}, []):
+            wrong: tuple[object, ...] = ({"everything": "yes"}, {"all": True}, {"confirm": 7}, [])
+            for body in wrong:
                 assert reason(await client.post(path, json=body)) == (422, "validation_failed"), body
             assert reason(await client.post(path, content=b"{}")) == (400, "invalid_request")
             assert reason(await client.post("/api/slots/nothing/cleanup", json={})) == (404, "slot_not_found")
