@@ -1,5 +1,19 @@
 """Fixtures for all suites."""
 
+# First: what makes secrets is watched before anything else gets hold of it.
+from tests.lab.leaks.plugin import (  # isort: skip
+    pytest_runtest_protocol,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+)
 from tests.postgres import db, empty_postgres_url, postgres_server, postgres_url
 
-__all__ = ["db", "empty_postgres_url", "postgres_server", "postgres_url"]
+__all__ = [
+    "db",
+    "empty_postgres_url",
+    "postgres_server",
+    "postgres_url",
+    "pytest_runtest_protocol",
+    "pytest_sessionfinish",
+    "pytest_terminal_summary",
+]

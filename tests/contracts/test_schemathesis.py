@@ -97,7 +97,7 @@ def with_examples(contract: dict[str, Any], jobs: list[str]) -> dict[str, Any]:
     return contract
 
 
-def told(failure: Any, label: str) -> str:
+def sentence(failure: Any, label: str) -> str:
     lines = [line for line in str(failure).strip().splitlines() if line.strip()]
     return f"{label}: {type(failure).__name__}: " + " | ".join(lines[:6])
 
@@ -135,7 +135,7 @@ def look(house: SharedHouse, username: str | None) -> tuple[list[str], Counter[t
                 for check in checks:
                     if check.status == Status.FAILURE:
                         assert check.failure_info is not None
-                        wrong.append(told(check.failure_info.failure, str(event.label)))
+                        wrong.append(sentence(check.failure_info.failure, str(event.label)))
                         wrong.append("   " + check.failure_info.code_sample)
     return wrong, seen
 

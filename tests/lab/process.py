@@ -14,6 +14,7 @@ import httpx
 import trio
 
 from photochanger.demo.dslr import Options, Shot, shoot
+from tests.lab.leaks.sink import written
 
 ROOT = Path(__file__).parent.parent.parent
 PASSWORD = "process-tests"
@@ -89,6 +90,7 @@ async def process(arguments: list[str], env: Mapping[str, str], log: Path) -> As
             finally:
                 if child.poll() is None:
                     child.kill()
+    written(await trio.Path(log).read_text(errors="replace"), f"the log of `photochanger {arguments[0]}`")
 
 
 async def _is_ready(service: Service) -> bool:

@@ -9,6 +9,8 @@ import h11
 import msgspec
 import trio
 
+from tests.lab.leaks.sink import TOLD, written
+
 GUARD = 60.0
 """Seconds after which a test hangs rather than waits."""
 
@@ -62,6 +64,8 @@ class Client:
                     raise AssertionError(f"the connection ended before an answer: {event}")
         self._left = parser.trailing_data[0]
         answer.body = bytes(body)
+        if answer.headers.get("content-type", "").startswith(TOLD):
+            written(answer.body.decode(errors="replace"), f"an answer {answer.status}")
         return answer
 
     async def ask(self, request: bytes) -> Answer:
