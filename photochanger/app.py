@@ -30,13 +30,19 @@ from photochanger.db.facade import Db
 from photochanger.db.service import DatabaseService
 from photochanger.domain.breaker import Position
 from photochanger.domain.budget import Level
+from photochanger.domain.slot import Slot
+from photochanger.errors import Problem
 from photochanger.gallery import links as link_routes
 from photochanger.gallery import routes as gallery
+from photochanger.history import routes as history
 from photochanger.ingest import routes as ingest_routes
+from photochanger.ingest import trial_routes
+from photochanger.ingest.admission import Admission
 from photochanger.ingest.nonces import Nonces
 from photochanger.ingest.ratelimit import RateLimits
 from photochanger.ingest.service import Ingest
 from photochanger.ingest.signature_check import SignatureCheck
+from photochanger.ingest.trials import Trials
 from photochanger.jobs.activity import Activity
 from photochanger.jobs.hedges import EarlyHedges
 from photochanger.jobs.journal import Journal
@@ -58,6 +64,7 @@ from photochanger.providers.drivers import make_drivers
 from photochanger.providers.group import ProviderGroup
 from photochanger.providers.overrides import Overrides
 from photochanger.providers.prices import load_prices
+from photochanger.slots.check import check_slot
 from photochanger.slots.house_key import derived, house_secret
 from photochanger.slots.passwords import fill_missing
 from photochanger.slots.snapshot import SlotBook
@@ -124,6 +131,7 @@ class House:
             has_public_address=config.public_base_url is not None,
             result_ttl=timedelta(hours=config.result_ttl_hours),
             max_pixels=config.max_pixels,
+            original_ttl=lambda: timedelta(hours=config.original_ttl_hours),
         )
         self.slots = SlotBook(db, t_sync=config.t_sync, t_late=config.t_late)
         self.nonces = Nonces(db)
@@ -184,19 +192,43 @@ class House:
     def _web(self) -> App:
         app = create_app()
         guard.install(app, TokenAuthenticator(self.tokens))
+        room = Room(self.media)
+        rates = RateLimits(self.config.rate_per_second, self.config.rate_burst)
+        admission = Admission(rates, self.ledger, self.lanes)
         ingest = Ingest(
             find_slot=self.slots.find,
-            lanes=self.lanes,
+            admission=admission,
             workshop=self.workshop,
-            room=Room(self.media),
+            room=room,
             twins=Twins(self.db, self.media),
-            rates=RateLimits(self.config.rate_per_second, self.config.rate_burst),
             signatures=self.signatures,
             upload_timeout=self.config.upload_timeout,
             reserve=self.config.reserve,
             draining=lambda: self.draining,
         )
         app.register_blueprint(ingest_routes.blueprint(ingest))
+        trials = Trials(
+            self.db,
+            self.slots.find,
+            admission,
+            self.workshop,
+            room,
+            self._check_slot,
+            self._record,
+            upload_timeout=self.config.upload_timeout,
+            reserve=self.config.reserve,
+            draining=lambda: self.draining,
+        )
+        app.register_blueprint(trial_routes.blueprint(trials))
+        app.register_blueprint(
+            history.blueprint(
+                self.db,
+                self.media,
+                self.lanes,
+                result_ttl=lambda: self.workshop.result_ttl,
+                record=self._record,
+            )
+        )
         app.register_blueprint(gallery.blueprint(self.db, self.media))
         app.register_blueprint(link_routes.blueprint(self.links))
         app.register_blueprint(providers.blueprint(self._providers))
@@ -218,6 +250,13 @@ class House:
             )
             for name, group in self.groups.items()
         ]
+
+    def _check_slot(self, slot: Slot) -> list[Problem]:
+        drivers = {name: group.driver for name, group in self.groups.items()}
+        return check_slot(slot, drivers, public_base_url=self.config.public_base_url, max_pixels=self.config.max_pixels)
+
+    async def _record(self, action: str, **details: object) -> None:
+        log.info("%s %s", action, details)
 
     def _breakers(self) -> dict[str, Position]:
         now = trio.current_time()

@@ -31,6 +31,7 @@ class Config:
     provider_permits_live: int = 8
     provider_permits_late: int = 4
     result_ttl_hours: float = 72.0
+    original_ttl_hours: float = 24.0
     max_pixels: int = 100_000_000
     rate_per_second: float = 10.0
     rate_burst: int = 30
@@ -73,6 +74,7 @@ class Config:
             early_hedges=_number(env, "EARLY_HEDGE_SHARE", 0.10, 0.0, 1.0),
             prices_file=Path(env["PRICES_FILE"]).absolute() if env.get("PRICES_FILE") else None,
             result_ttl_hours=_number(env, "RESULT_TTL_HOURS", 72.0, 24.0, 168.0),
+            original_ttl_hours=_number(env, "ORIGINAL_TTL_HOURS", 24.0, 0.0, 168.0),
             ingest_password=_secret(env, "INGEST_PASSWORD"),
             gemini_api_key=_secret(env, "GEMINI_API_KEY"),
             gemini_base_url=_base_url(env, "GEMINI_BASE_URL"),

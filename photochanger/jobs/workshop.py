@@ -37,6 +37,8 @@ class Workshop:
     max_pixels: int
     publisher: Publisher | None = None
     has_public_address: bool = False
+    original_ttl: Callable[[], timedelta] = field(default=timedelta)
+    """How long guests' photos are kept after the reply; 0 = not at all."""
     decide: Callable[[Situation], Step] = field(default=decide)
 
 

@@ -35,8 +35,12 @@ def document(app: Quart) -> dict[str, Any]:
         contracts += [(path, method.lower(), rule.endpoint, found) for method in methods]
     types = {body.schema for *_, found in contracts for body in _bodies(found) if isinstance(body.schema, type)}
     ordered = sorted(types | {Problem}, key=lambda kind: str(kind.__name__))
-    refs, components = msgspec.json.schema_components(ordered, ref_template="#/components/schemas/{name}")
-    schemas = dict(zip(ordered, refs, strict=True))
+    found_queries = {found.query for *_, found in contracts if found.query is not None}
+    queries = sorted(found_queries, key=lambda kind: str(kind.__name__))
+    refs, components = msgspec.json.schema_components([*ordered, *queries], ref_template="#/components/schemas/{name}")
+    for query in queries:  # told as parameters; what they refer to stays
+        del components[query.__name__]
+    schemas = dict(zip(ordered, refs, strict=False))
     paths: dict[str, dict[str, Any]] = {}
     for path, method, endpoint, found in sorted(contracts, key=lambda item: item[:2]):
         paths.setdefault(path, {})[method] = _operation(path, method, endpoint, found, schemas)

@@ -244,7 +244,7 @@ def test_an_expired_picture_is_gone_and_its_files_with_it(ask: Callable[[Ask], N
         assert (await client.head(f"/public/results/{expired}")).status_code == 410
         rows = await lab.house.db.fetch("SELECT job_id, scope, cleaned_at FROM media_object")
         cleaned = {row["scope"] for row in rows if row["cleaned_at"] is not None}
-        assert cleaned == {"result", "preview"}
+        assert cleaned == {"result", "preview", "original"}
         assert {row["job_id"] for row in rows if row["cleaned_at"] is not None} == {uuid.UUID(expired)}
         assert (await client.get(f"/public/results/{other}")).status_code == 200
         assert len(_files_of(lab, other)) == 2
@@ -324,14 +324,14 @@ def test_the_contract_is_valid_and_names_every_route(ask: Callable[[Ask], None])
         }
         described = {(path, method) for path, methods in contract["paths"].items() for method in methods}
         assert described == routes
-        assert len(routes) == 10
+        assert len(routes) == 15
 
     ask(conversation)
 
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/nothing", "/api", "/api/jobs", "/api/jobs/", "/public/results/", "/static/x", "/docs", "/%00", "/..", "//"],
+    ["/", "/nothing", "/api", "/api/jobs/", "/public/results/", "/static/x", "/docs", "/%00", "/..", "//"],
 )
 def test_unknown_routes_are_problems(ask: Callable[[Ask], None], path: str) -> None:
     async def conversation(lab: Lab, client: httpx.AsyncClient) -> None:
