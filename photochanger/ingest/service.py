@@ -15,13 +15,13 @@ from photochanger.domain.slot import Slot
 from photochanger.domain.window import Window
 from photochanger.errors import Refusal, StorageUnavailable
 from photochanger.ingest.access import PasswordCheck
-from photochanger.ingest.ratelimit import RateLimits
+from photochanger.ingest.admission import Admission
 from photochanger.ingest.reply import respond
 from photochanger.ingest.signature import Signed, decide_auth
 from photochanger.ingest.signature_check import SignatureCheck
 from photochanger.ingest.upload import FORM_OVERHEAD, Reception, receive
 from photochanger.jobs.job import Job
-from photochanger.jobs.lanes import Lanes
+from photochanger.jobs.origin import Origin
 from photochanger.jobs.reply import ErrorReply, PictureReply, Reply, Waiter
 from photochanger.jobs.twins import Done, Twins, checked_key
 from photochanger.jobs.upload import Upload
@@ -41,11 +41,10 @@ class Ingest:
     """What the booth's route works with."""
 
     find_slot: Callable[[str], Slot | None]
-    lanes: Lanes
     workshop: Workshop
     room: Room
     twins: Twins
-    rates: RateLimits
+    admission: Admission
     signatures: SignatureCheck
     upload_timeout: float
     reserve: float
@@ -69,7 +68,7 @@ class Ingest:
                 return response
             job, waiter = photo
             seen.has_job = True
-            reply = await self._wait(job, waiter)
+            reply = await job.cell.attend(waiter)
             if isinstance(reply, PictureReply) and reply.stand_in:
                 when_done(request, job.cell.hold())
             return await respond(self._with_address(reply, job), job.id, request)
@@ -90,7 +89,7 @@ class Ingest:
     def _tell_limits(self, slot: Slot) -> None:
         @after_this_request
         async def tell(response: ResponseTypes) -> ResponseTypes:
-            response.headers.extend(self.rates.headers(slot, trio.current_time()))
+            response.headers.extend(self.admission.rates.headers(slot, trio.current_time()))
             return response
 
     async def _receive(
@@ -117,7 +116,9 @@ class Ingest:
                 self.workshop.metrics.joined()
                 is_ours = False
                 return twin, twin.join(window, job_id)
-            photo = self._submit(Job(self.workshop, job_id, slot, upload, window, idempotency_key=key), key)
+            photo = self._submit(
+                Job(self.workshop, job_id, slot, upload, window, origin=Origin(idempotency_key=key)), key
+            )
             is_ours = False
             return photo
         finally:
@@ -125,14 +126,9 @@ class Ingest:
                 await self._forget(slot.id, job_id)
 
     def _submit(self, job: Job, key: str | None) -> tuple[Job, Waiter]:
-        """Rate limit, budget and room, then the lane. Synchronous. Raises Refusal; then nothing was handed over."""
-        slot = job.slot
-        self.rates.take(slot, trio.current_time())
-        if slot.at_budget == "refuse" and not job.affordable:
-            wait = self.workshop.ledger.seconds_until_tomorrow()
-            raise Refusal(Reason.BUDGET_EXHAUSTED, retry_after=wait)
+        """Synchronous. Raises Refusal; then nothing was handed over."""
         waiter = job.cell.join(job.window.deadline)
-        self.lanes.submit(job, job.window.deadline, latest_start=job.latest_start)
+        self.admission.submit(job)
         self.twins.remember(job, key)
         return job, waiter
 
@@ -192,14 +188,6 @@ class Ingest:
         finally:
             reception.close()
         return replace(upload, seconds=trio.current_time() - window.started)
-
-    async def _wait(self, job: Job, waiter: Waiter) -> Reply:
-        got: Reply | None = None
-        try:
-            got = await job.cell.wait(waiter)
-        finally:
-            job.cell.leave(waiter, got)
-        return got
 
     def _with_address(self, reply: Reply, job: Job) -> Reply:
         """Where the picture can be asked for later, if the slot tells that and there may be one."""

@@ -44,6 +44,11 @@ class Reception:
         return self._form.password
 
     @property
+    def fields(self) -> dict[str, str]:
+        """The form's fields that have come so far, whole."""
+        return self._form.fields
+
+    @property
     def body_sha256(self) -> bytes:
         """The hash of the raw body so far. Only of a `signed` one."""
         assert self.signed

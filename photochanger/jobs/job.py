@@ -13,7 +13,7 @@ from uuid import UUID
 
 import trio
 
-from photochanger.domain.job import JobStatus, ReplyKind
+from photochanger.domain.job import JobStatus
 from photochanger.domain.outcome import Verdict
 from photochanger.domain.reasons import Reason
 from photochanger.domain.records import AttemptRow, Change, JobRow
@@ -21,6 +21,8 @@ from photochanger.domain.slot import Slot
 from photochanger.domain.window import Window
 from photochanger.errors import Refusal, StorageUnavailable
 from photochanger.jobs.attempt import NOT_NEEDED, Attempt
+from photochanger.jobs.origin import LIVE, Origin, first_row
+from photochanger.jobs.originals import keep_original, planned_original
 from photochanger.jobs.photo import Photo
 from photochanger.jobs.preview import keep_preview
 from photochanger.jobs.pursuit import Pursuit
@@ -29,7 +31,7 @@ from photochanger.jobs.settle import Settlement, settle
 from photochanger.jobs.spares import keep_spares
 from photochanger.jobs.stand_in import StandIn
 from photochanger.jobs.upload import Upload
-from photochanger.jobs.ways import is_affordable, quickest_measured, usual_service
+from photochanger.jobs.ways import is_affordable, quickest_measured, reply_kind_of, usual_service
 from photochanger.jobs.workshop import Workshop, utc_now
 from photochanger.media.fit import fit_of
 from photochanger.media.store import StoredFile
@@ -41,15 +43,9 @@ SETTLE_BOUND = 5.0
 """Seconds that the shielded end of a job may take: one disk write, half a second of PostgreSQL, one journal entry."""
 STOP_BOUND = 2.0
 """Seconds in which attempts that were given up are over; a picture that is being decoded is waited for."""
+BY_HAND = "an administrator stopped the work"
 TIME_IS_OVER = "its time was over"
 NOBODY_WAITS = "nobody waited any more"
-
-
-def reply_kind_of(slot: Slot, way_number: int) -> ReplyKind:
-    """What a picture by one of the slot's plans is called: a look made on this machine is no AI's."""
-    if slot.plans[way_number].provider == "local":
-        return ReplyKind.LOCAL
-    return ReplyKind.FALLBACK if way_number else ReplyKind.AI
 
 
 class Job:
@@ -62,11 +58,8 @@ class Job:
         slot: Slot,
         upload: Upload,
         window: Window,
-        *,
-        idempotency_key: str | None = None,
+        origin: Origin = LIVE,
     ) -> None:
-        now = utc_now()
-        ahead = timedelta(seconds=window.deadline - trio.current_time())
         workshop = workshop.as_it_is()
         self.slot = slot
         self.window = window
@@ -79,6 +72,8 @@ class Job:
         """There is an answer, or there may be one."""
         self.on_settled: Callable[[PictureReply | None], object] = lambda _picture: None
         """Called (sync) once, with the picture that the job came to."""
+        self.settled = trio.Event()
+        """The answer is there, and so is its row, as far as that can be written."""
         self._workshop = workshop
         self._photo = Photo(workshop, upload, slot)
         self._kept: StoredFile | None = None
@@ -86,7 +81,7 @@ class Job:
         self._place: Request | None = None
         self._scope = trio.CancelScope(deadline=window.settle_by)
         fit = fit_of(slot.output, slot.output_width, slot.output_height, upload.probe.width, upload.probe.height)
-        self._stand_in = StandIn(workshop, slot, upload, self.cell, fit)
+        self._stand_in = StandIn(workshop, slot, upload, self.cell, fit, counts=origin.is_live)
         self._pursuit = Pursuit(
             workshop,
             slot,
@@ -98,29 +93,31 @@ class Job:
             photo_for=self._photo.for_group,
             book=self._book,
         )
-        self._row = JobRow(
-            id=job_id,
-            slot_id=slot.id,
-            slot_version=slot.version,
-            provider=slot.provider,
-            deadline=now + ahead,
-            settle_by=now + ahead + timedelta(seconds=window.late),
-            request_bytes=upload.size,
-            request_sha256=upload.sha256,
-            photo_name=upload.name,
-            client_fields=upload.fields,
-            created_at=now,
-            idempotency_key=idempotency_key,
-        )
+        self._is_live = origin.is_live
+        self._row = first_row(job_id, slot, upload, window, origin)
+        self._original = planned_original(workshop, self._row, upload)
+        self._own_waiter: Waiter | None = None
         self._saved: tuple[AttemptRow, ...] = ()
         self._winner: Attempt | None = None
         self._settlement: Settlement | None = None  # that could not be written
+        self._is_written = False
         self._went_on = False  # although nobody waited any more
+        self._is_given_up = False  # by hand
 
     @property
     def id(self) -> UUID:
         """The job's id, in links and rows."""
         return self._row.id
+
+    @property
+    def row(self) -> JobRow:
+        """What is known of it now."""
+        return replace(self._row, cost_microusd=sum(attempt.cost_microusd for attempt in self.attempt_rows))
+
+    @property
+    def attempt_rows(self) -> tuple[AttemptRow, ...]:
+        """Its calls so far, in order."""
+        return tuple(attempt.row for attempt in self._pursuit.attempts if attempt.row is not None)
 
     @property
     def may_be_joined(self) -> bool:
@@ -172,17 +169,37 @@ class Job:
         self._pursuit.tell()
         return waiter
 
+    def wait_by_itself(self) -> None:
+        """Nobody holds a connection for the answer: the job waits for it as a booth would. Before it is submitted."""
+        self._own_waiter = self.cell.join(self.window.deadline)
+
     async def run(self, place: Request) -> None:
         """Do the work and settle it. Cancelled from outside, the job ends as `timeout`, possibly billed."""
         self._place = place
         try:
             async with trio.open_nursery() as calls:
+                if self._own_waiter is not None:
+                    calls.start_soon(self.cell.attend, self._own_waiter)
                 await self._work_and_settle(place, calls)
         finally:
             place.withdraw()
-            if self._rows() != self._saved or self._settlement is not None:
+            if self.attempt_rows != self._saved or self._settlement is not None:
                 with trio.CancelScope(deadline=trio.current_time() + SETTLE_BOUND, shield=True):
                     await self._save_what_came_after()
+
+    def give_up(self) -> bool:
+        """An administrator stops the work: it settles as `cancelled`, possibly billed, and answers at once.
+
+        False, and nothing changes, where a picture has been verified already, or the job is settled. One that is being
+        looked at just now may still win, as the slot's `on_timeout` has it. Synchronous.
+        """
+        has_picture = any(attempt.verified is not None for attempt in self._pursuit.attempts)
+        if has_picture or self.cell.settling or self.cell.resolved is not None:
+            return False
+        self._is_given_up = True
+        self.cell.meanwhile = Reason.CANCELLED
+        self.cancel()
+        return True
 
     def cancel(self) -> None:
         """Give the work up: it settles as `timeout`, possibly billed, and answers at once."""
@@ -192,10 +209,12 @@ class Job:
             self._pursuit.stop(NOT_NEEDED)  # spares, also while the job is being settled
 
     async def tidy(self) -> None:
-        """After the reply: the preview, which nobody waits for, and the end of the temp folder."""
+        """After the reply: the guest's photo, the preview, which nobody waits for, and the end of the temp folder."""
         try:
-            await keep_preview(self._workshop, self._kept, self.upload.folder)
             await self.cell.wait_until_all_left()
+            if self._original is not None and self._is_written:
+                await keep_original(self._workshop, self._original, self.upload.path)
+            await keep_preview(self._workshop, self._kept, self.upload.folder)
         finally:
             for each in (self.id, *self._repeats):
                 await self._workshop.media.remove_temp(self.slot.id, str(each))
@@ -225,7 +244,8 @@ class Job:
                 try:
                     await self._end_attempts()
                 finally:
-                    out_of_time = Settlement(JobStatus.TIMEOUT, self.cell.meanwhile)
+                    end = JobStatus.CANCELLED if self._is_given_up else JobStatus.TIMEOUT
+                    out_of_time = Settlement(end, self.cell.meanwhile)
                     await self._finish(self._last_picture() or settlement or out_of_time)
             place.withdraw()
 
@@ -284,32 +304,23 @@ class Job:
     async def _end_attempts(self) -> None:
         """Without a winner all are stopped and waited for, so that their rows tell their ends."""
         if self._winner is not None:
-            self._end_the_others()
+            self._pursuit.end_losers(self._scope.deadline if self.slot.keep_spares else None)
             return
         self.joinable = False
         is_over = trio.current_time() >= self._scope.deadline
         why, verdict = (TIME_IS_OVER, Verdict.TIMEOUT) if is_over else (NOBODY_WAITS, Verdict.CANCELLED)
+        if self._is_given_up:
+            why, verdict = BY_HAND, Verdict.CANCELLED
         self._pursuit.stop(why, verdict, unless_answered=self.slot.on_timeout != "drop")
         with trio.move_on_after(STOP_BOUND):
             await self._pursuit.wait_until_stopped()
-            await self._stand_in.wait_for()
+            if not self._is_given_up:
+                await self._stand_in.wait_for()
         self._pursuit.stop(why, verdict)
-
-    def _end_the_others(self) -> None:
-        """Losers are cancelled; where the slot says so, one that is paid for finishes as a spare."""
-        for attempt in self._pursuit.attempts:
-            if attempt.ended is None:
-                if self.slot.keep_spares and attempt.costs_money:
-                    attempt.go_on_until(self._scope.deadline)
-                else:
-                    attempt.stop(NOT_NEEDED)
 
     async def _book(self) -> None:
         """Make a begun attempt durable, together with what is known of the others."""
-        await self._workshop.store.save(Change(self._row, self._rows()))
-
-    def _rows(self) -> tuple[AttemptRow, ...]:
-        return tuple(attempt.row for attempt in self._pursuit.attempts if attempt.row is not None)
+        await self._workshop.store.save(Change(self._row, self.attempt_rows))
 
     async def _finish(self, settlement: Settlement) -> None:
         error = ErrorReply(settlement.reason or Reason.INTERNAL_ERROR, self._pursuit.retry_after(settlement.reason))
@@ -317,19 +328,14 @@ class Job:
         settlement = replace(settlement, without=stand_in or error)
         made = sum(attempt.row is not None and not attempt.row.hedged for attempt in self._pursuit.attempts)
         self._row = replace(self._row, retries=max(made - 1, 0))
-        if self._went_on and not self.awaited:
+        if self._went_on and not self.awaited and self._is_live:
             self._workshop.metrics.late(settlement.status.value)
         if settlement.picture is None and isinstance(settlement.without, PictureReply):
-            for _ in self.cell.deadlines:
-                self._workshop.metrics.last_resort(settlement.without.kind)
+            self._stand_in.count(settlement.without, len(self.cell.deadlines))
         try:
             for again in (False, True):
                 try:
-                    rows = self._rows()
-                    self._row, self._kept = await settle(
-                        self._workshop, self._row, self.cell, rows, settlement, again=again
-                    )
-                    self._saved = rows
+                    await self._settle(settlement, again=again)
                     return
                 except StorageUnavailable:
                     log.exception("job %s: neither PostgreSQL nor the disk took its rows", self.id)
@@ -346,25 +352,27 @@ class Job:
             self.awaited = False  # what is left to do, nobody waits for
             self._stand_in.not_needed()
             self.on_settled(picture)
+            self.settled.set()
+
+    async def _settle(self, settlement: Settlement, *, again: bool) -> None:
+        rows = self.attempt_rows
+        self._row, self._kept = await settle(
+            self._workshop, self._row, self.cell, rows, settlement, original=self._original, again=again
+        )
+        self._saved, self._is_written = rows, True
 
     def _has_no_stand_in(self, reason: Reason | None) -> bool:
         """Not even a last resort: that is what the slot wants once its money is spent."""
         return reason is Reason.BUDGET_EXHAUSTED and self.slot.at_budget == "refuse"
 
-    async def _settle_again(self, settlement: Settlement) -> None:
-        """The rows once more, now that the other calls are over: the trouble may have passed."""
-        try:
-            self._row, self._kept = await settle(
-                self._workshop, self._row, self.cell, self._rows(), settlement, again=True
-            )
-        except StorageUnavailable:
-            log.error("job %s stays open until the next start", self.id)
-
     async def _save_what_came_after(self) -> None:
         """Attempts that ended after the job was settled: losers, and spares with their pictures."""
         if self._settlement is not None:
-            await self._settle_again(self._settlement)
-        rows = self._rows()
+            try:  # the rows once more: the trouble may have passed
+                await self._settle(self._settlement, again=True)
+            except StorageUnavailable:
+                log.error("job %s stays open until the next start", self.id)
+        rows = self.attempt_rows
         row = replace(self._row, cost_microusd=sum(attempt.cost_microusd for attempt in rows))
         try:
             spares = [attempt for attempt in self._pursuit.attempts if attempt is not self._winner]

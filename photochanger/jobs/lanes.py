@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
+from uuid import UUID
 
 import trio
 
@@ -19,6 +20,10 @@ log = logging.getLogger(__name__)
 
 class Work(Protocol):
     """What a lane runs: a job that waits for its place and then does its work. It never raises."""
+
+    @property
+    def id(self) -> UUID:
+        """By which it is found."""
 
     slot: Slot
     awaited: bool
@@ -77,6 +82,10 @@ class Lanes:
     def late(self) -> int:
         """Photos at work for which nobody waits any more."""
         return sum(not work.awaited for work in self._works)
+
+    def find(self, work_id: UUID) -> Work | None:
+        """The work of this id, while it is at work in this process."""
+        return next((work for work in self._works if work.id == work_id), None)
 
     def statistics(self) -> dict[str, tuple[int, int]]:
         """Per slot: photos at work, photos waiting for their place."""

@@ -106,6 +106,15 @@ class Pursuit:
             if attempt.ended is None:
                 attempt.stop(why, verdict, unless_answered=unless_answered)
 
+    def end_losers(self, spares_until: float | None) -> None:
+        """Stop them; those that are paid for finish as spares until that moment, where there is one. Synchronous."""
+        for attempt in self.attempts:
+            if attempt.ended is None:
+                if spares_until is not None and attempt.costs_money:
+                    attempt.go_on_until(spares_until)
+                else:
+                    attempt.stop(NOT_NEEDED)
+
     async def wait_until_stopped(self) -> None:
         """Return when no attempt is left. The caller has stopped them and bounds the wait."""
         while any(attempt.ended is None for attempt in self.attempts):

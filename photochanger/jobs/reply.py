@@ -158,6 +158,15 @@ class ReplyCell:
                 await waiter.answered.wait()
         return waiter.reply or ErrorReply(self.meanwhile)
 
+    async def attend(self, waiter: Waiter) -> Reply:
+        """`wait`, then `leave`, whatever happens: the whole visit of one who reads the answer and no file of it."""
+        got: Reply | None = None
+        try:
+            got = await self.wait(waiter)
+        finally:
+            self.leave(waiter, got)
+        return got
+
     async def wait_until_all_left(self) -> None:
         """Return when nobody is there who may still need a file of the job's."""
         while self._present or self._held:

@@ -41,12 +41,14 @@ async def settle(
     attempts: tuple[AttemptRow, ...],
     settlement: Settlement,
     *,
+    original: MediaRow | None = None,
     again: bool = False,
 ) -> tuple[JobRow, StoredFile | None]:
     """Make the outcome durable and answer; the row as it is now, and the file that is kept, where there is one.
 
     The cell is resolved even when neither disk nor database work. `again` takes up what an earlier call left
     behind when it raised: a picture that was kept then is not where it was, and rows written twice do no harm.
+    `original` is where the guest's photo is going to be kept.
     """
     cell.settling = True
     stored: StoredFile | None = None
@@ -76,7 +78,8 @@ async def settle(
     try:
         # A slow disk may have used up the caller's bound: the rows have one of their own, or they would stay open.
         with workshop.metrics.stage("rows"), trio.CancelScope(deadline=trio.current_time() + ROWS_BOUND, shield=True):
-            await workshop.store.save(_change(_replied(row, promised), attempts, settlement, stored, workshop))
+            change = _change(_replied(row, promised), attempts, settlement, stored, workshop)
+            await workshop.store.save(replace(change, media=(*change.media, *([original] if original else []))))
     finally:
         got = cell.outlook(reply)
         cell.resolve(reply)

@@ -17,8 +17,9 @@ from photochanger.domain.job import ReplyKind
 from photochanger.domain.reasons import Reason
 from photochanger.domain.slot import Slot
 from photochanger.errors import DatabaseUnavailable, Refusal
-from photochanger.jobs.job import Job, reply_kind_of
+from photochanger.jobs.job import Job
 from photochanger.jobs.reply import PictureReply
+from photochanger.jobs.ways import reply_kind_of
 from photochanger.media.store import MediaStore
 
 KEY_LIFE: Final = 24 * 3600.0

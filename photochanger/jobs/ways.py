@@ -9,6 +9,7 @@ from typing import Any
 
 import trio
 
+from photochanger.domain.job import ReplyKind
 from photochanger.domain.reasons import Reason
 from photochanger.domain.slot import Plan, Slot
 from photochanger.errors import ConfigError
@@ -55,6 +56,13 @@ def _way(slot: Slot, plan: Plan, groups: Mapping[str, ProviderGroup], has_public
 def _tell(slot_id: str, version: int, what: str) -> None:
     # Once is enough: it is so for every photo until somebody changes the slot or the configuration.
     log.error("slot %s %s", slot_id, what)
+
+
+def reply_kind_of(slot: Slot, way_number: int) -> ReplyKind:
+    """What a picture by one of the slot's plans is called: a look made on this machine is no AI's."""
+    if slot.plans[way_number].provider == "local":
+        return ReplyKind.LOCAL
+    return ReplyKind.FALLBACK if way_number else ReplyKind.AI
 
 
 def usual_service(ways: Sequence[Way]) -> float:

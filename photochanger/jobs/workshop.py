@@ -24,6 +24,8 @@ class Lifetimes:
     """How long things are kept, as the house has it now: a setting, which may change at any time."""
 
     result: timedelta
+    original: timedelta = timedelta()
+    """A guest's photo, after the reply; 0 = not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,11 @@ class Workshop:
     def result_ttl(self) -> timedelta:
         """How long a result is kept."""
         return self.lifetimes.result
+
+    @property
+    def original_ttl(self) -> timedelta:
+        """How long a guest's photo is kept after the reply; 0 = not at all."""
+        return self.lifetimes.original
 
     def as_it_is(self) -> "Workshop":
         """The same tools with the present settings, whatever they will be later: a photo keeps those it came under."""

@@ -3,8 +3,8 @@
     temp/{slot_id}/{job_id}/...                       the files of running jobs
     results/{yyyy-mm-dd}/{job_id}.jpg                 day of arrival, UTC
     results/{yyyy-mm-dd}/{job_id}_preview.webp
-    originals/{yyyy-mm-dd}/{job_id}.jpg               photos that are kept for another try
     templates/{template_id}.jpg                       what slots send along
+    originals/{yyyy-mm-dd}/{job_id}.jpg               guests' photos as they came, for as long as the house keeps them
 
 Folders are 0700 and files 0600. All trees are on one disk, so that keeping a file is a rename.
 """
@@ -23,12 +23,18 @@ from typing import TypeVar
 import trio
 
 from photochanger.errors import StorageUnavailable
-from photochanger.media.files import storage_error, sync_folder, write_new
-from photochanger.media.store import KeptFile, LeftoverTemp, MarkedTemplate, StoredFile, preview_path, safe_name
+from photochanger.media.files import private, storage_error, sync_folder, write_new
+from photochanger.media.store import (
+    EXTENSIONS,
+    KeptFile,
+    LeftoverTemp,
+    MarkedTemplate,
+    StoredFile,
+    preview_path,
+    safe_name,
+)
 
 T = TypeVar("T")
-
-EXTENSIONS = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
 
 KEPT = ("results", "originals")
 """The trees whose files belong to jobs, in a folder for each day."""
@@ -92,6 +98,14 @@ class FilesystemStore:
 
     async def unmark_template(self, path: str) -> None:
         await self.remove(path + MARK)
+
+    async def keep_original(self, temp_path: Path, path: str) -> None:
+        await self._run("A photo cannot be kept", _rename, temp_path, self.locate(path))
+
+    async def lend(self, file: Path, folder: Path) -> Path | None:
+        if not folder.is_relative_to(self._temp):
+            raise ValueError("files are lent to temp folders only")
+        return await self._run("A photo cannot be lent", _lend, file, folder)
 
     async def find_result(self, job_id: str) -> StoredFile | None:
         return await self._run("The results cannot be searched", self._find, safe_name(job_id))
@@ -236,6 +250,28 @@ def _hash(path: Path, *, sync: bool = False) -> tuple[str, int]:
         if sync:
             os.fsync(file.fileno())
     return digest.hexdigest(), size
+
+
+def _rename(temp_path: Path, place: Path) -> None:
+    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temp_path.replace(place)
+
+
+def _lend(file: Path, folder: Path) -> Path | None:
+    for each in (folder.parent, folder):  # mkdir(parents=True) would give the mode to the last one only
+        each.mkdir(mode=0o700, exist_ok=True)
+    place = folder / "payload"
+    try:
+        try:
+            os.link(file, place)
+        except FileNotFoundError:
+            raise
+        except OSError:  # a disk that knows no second name
+            with open(place, "xb", opener=private) as copy, file.open("rb") as original:
+                shutil.copyfileobj(original, copy)
+    except FileNotFoundError:
+        return None
+    return place
 
 
 def _remove_tree(folder: Path) -> None:

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Final
 
 from photochanger.errors import ConfigError
-from photochanger.media.filesystem import EXTENSIONS
+from photochanger.media.store import EXTENSIONS
 from photochanger.providers.base import PreparedPhoto
 
 PATH: Final = "/public/media/"

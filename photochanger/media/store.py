@@ -2,8 +2,11 @@
 
 import re
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Protocol
+
+EXTENSIONS = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
 
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
@@ -78,6 +81,15 @@ class MediaStore(Protocol):
     async def unmark_template(self, path: str) -> None:
         """Forget the mark: the template is needed."""
 
+    async def keep_original(self, temp_path: Path, path: str) -> None:
+        """Move a guest's photo to `path` (see `original_path`). Not forced to disk: it is kept for convenience."""
+
+    async def lend(self, file: Path, folder: Path) -> Path | None:
+        """A kept or spooled file once more, as `payload` in a job's temp folder, which is made: each may be removed.
+
+        None when the file has gone.
+        """
+
     async def find_result(self, job_id: str) -> StoredFile | None:
         """The result that was kept for a job, found by its name alone: after a crash nothing else may know it."""
 
@@ -115,6 +127,16 @@ class MediaStore(Protocol):
 def preview_path(result_path: str) -> str:
     """The relative path of the preview that belongs to a result."""
     return result_path.rpartition(".")[0] + "_preview.webp"
+
+
+def original_path(job_id: str, day: date, mime: str) -> str:
+    """The relative path under which a job's guest's photo is kept."""
+    return f"originals/{day.isoformat()}/{safe_name(job_id)}{EXTENSIONS[mime]}"
+
+
+def mime_of(path: str) -> str:
+    """The media type of a kept file, as its name tells it. Raises KeyError for a name that is not ours."""
+    return {extension: mime for mime, extension in EXTENSIONS.items()}["." + path.rpartition(".")[2]]
 
 
 def safe_name(name: str) -> str:

@@ -27,17 +27,21 @@ async def read_json(request: Request, kind: type[T]) -> T:
     """
     if request.mimetype != "application/json":
         raise Refusal(Reason.INVALID_REQUEST, "The body must be application/json.")
-    raw = await request.get_data()
+    return parse_json(await request.get_data(), kind)
+
+
+def parse_json(raw: bytes | str, kind: type[T], where: str = "") -> T:
+    """JSON as `kind`; `where` is the field in which it came. Raises Refusal as `read_json` does."""
     try:
         # First as it is: a syntax error is told as one, whatever type it hides.
         document = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Refusal(Reason.INVALID_REQUEST, f"The body is no JSON: {error}.") from None
+        raise Refusal(Reason.INVALID_REQUEST, f"The {where or 'body'} is no JSON: {error}.") from None
     if _is_deep(document, DEEPEST):
-        raise invalid(Problem("body", f"is nested more than {DEEPEST} levels deep"))
-    if nul := _nul_in(document, ""):
+        raise invalid(Problem(where or "body", f"is nested more than {DEEPEST} levels deep"))
+    if nul := _nul_in(document, where):
         raise invalid(Problem(nul, "contains the character NUL, which cannot be stored"))
-    return _converted(document, kind, strict=True)
+    return _converted(document, kind, strict=True, where=where)
 
 
 def read_query(request: Request, kind: type[T]) -> T:
@@ -87,12 +91,12 @@ def invalid(*problems: Problem) -> Refusal:
     return Refusal(Reason.VALIDATION_FAILED, errors=problems)
 
 
-def _converted(values: Any, kind: type[T], *, strict: bool) -> T:
+def _converted(values: Any, kind: type[T], *, strict: bool, where: str = "") -> T:
     try:
         return msgspec.convert(values, kind, strict=strict)
     except msgspec.ValidationError as error:
         path, message = told(str(error))
-        raise invalid(Problem(path.lstrip(".") or "body", message)) from None
+        raise invalid(Problem(f"{where}{path}".lstrip(".") or "body", message)) from None
 
 
 def _is_deep(document: Any, levels: int) -> bool:

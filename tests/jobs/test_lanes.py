@@ -1,6 +1,7 @@
 """Lanes: room per slot and in the house, jobs that outlive their lane's actor, and a quiet end."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from uuid import uuid4
 
 import pytest
 import trio
@@ -19,6 +20,7 @@ class Work:
     def __init__(
         self, slot: Slot, body: Callable[[], Awaitable[object]], *, ends: float = 0.0, service: float = 0.0
     ) -> None:
+        self.id = uuid4()
         self.slot = slot
         self.body = body
         self.awaited = True

@@ -104,7 +104,7 @@ class AtRest:
 
 def _is_true(job: dict[str, Any]) -> None:
     done = job["status"] == "done"
-    assert done or job["status"] in ("failed", "timeout"), job
+    assert done or job["status"] in ("failed", "timeout", "cancelled"), job
     assert job["finished_at"] is not None, job
     assert done == (job["failure_reason"] is None) == (job["result_path"] is not None), job
     match job["reply_kind"]:

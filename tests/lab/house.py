@@ -126,6 +126,16 @@ class Lab:
             "SELECT count(*) FROM job LEFT JOIN result ON job.id = job_id WHERE (status = 'done') <> (path IS NOT NULL)"
         )
         assert await self.house.db.fetchval(orphans) == 0
+        await self._no_photo_without_a_row()
+
+    async def _no_photo_without_a_row(self) -> None:
+        """Guests' photos are kept under rows that say until when; a row may lack its file, no file its row."""
+        if self.house.journal.depth:
+            return
+        media = self.var / "media"
+        kept = {path.relative_to(media).as_posix() for path in (media / "originals").rglob("*") if path.is_file()}
+        known = "SELECT path FROM media_object WHERE scope = 'original' AND cleaned_at IS NULL"
+        assert kept <= {row["path"] for row in await self.house.db.fetch(known)}
 
 
 def config_for(var: Path, database_url: str | None, simulator: GeminiSimulator, **changes: Any) -> Config:

@@ -1,0 +1,70 @@
+"""The guest's photo as it came, kept for a while after the reply, so that an administrator can look and try again.
+
+Its row is written with the end of the job, its file is moved in after the reply: so there may be a row without a
+file, after a crash, and never a file without a row.
+"""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+from uuid import UUID, uuid5
+
+from photochanger.db.facade import Db
+from photochanger.domain.job import Source
+from photochanger.domain.records import JobRow, MediaRow
+from photochanger.errors import StorageUnavailable
+from photochanger.jobs.upload import Upload
+from photochanger.jobs.workshop import Workshop, utc_now
+from photochanger.media.store import original_path
+
+log = logging.getLogger(__name__)
+
+# A re-run has no photo of its own: it is that of the job whose photo it took.
+_FIND: Final = """
+SELECT asked.slot_id, job.id AS job_id, job.photo_name, job.request_sha256 AS sha256, media.path, media.expires_at
+FROM job AS asked
+JOIN job ON job.id = coalesce(asked.rerun_of, asked.id)
+LEFT JOIN media_object AS media
+       ON media.job_id = job.id AND media.scope = 'original' AND media.cleaned_at IS NULL AND media.expires_at > now()
+WHERE asked.id = $1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """The photo of job `job_id`; `path` is None where it is not kept (any more), else relative to the store."""
+
+    slot_id: str
+    job_id: UUID
+    photo_name: str | None
+    sha256: bytes
+    path: str | None
+    expires_at: datetime | None
+
+
+def planned_original(workshop: Workshop, row: JobRow, upload: Upload) -> MediaRow | None:
+    """The row under which this job's photo will be kept; None where it will not be."""
+    ttl = workshop.original_ttl
+    if not ttl or row.source not in (Source.INGEST, Source.UI_TEST):
+        return None
+    now = utc_now()
+    path = original_path(str(row.id), row.created_at.date(), upload.probe.mime)
+    return MediaRow(uuid5(row.id, "original"), row.id, row.slot_id, "original", path, now, now + ttl)
+
+
+async def keep_original(workshop: Workshop, planned: MediaRow, photo: Path) -> None:
+    """Move the photo to its place, now that nobody reads it. Its row must be written. Never raises."""
+    if planned.expires_at <= utc_now():
+        return  # whoever removes what has expired may have been there already
+    try:
+        await workshop.media.keep_original(photo, planned.path)
+    except StorageUnavailable:
+        log.exception("the photo of job %s is not kept", planned.job_id)
+
+
+async def find_original(db: Db, job_id: UUID) -> Original | None:
+    """Where the photo of this job is; None for a job that nobody knows. Raises DatabaseUnavailable."""
+    row = await db.fetchrow(_FIND, job_id)
+    return Original(**dict(row)) if row else None
