@@ -1,8 +1,9 @@
 """`/api/settings`: what applies in the house, providers' keys, the default ingest password, the journal."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
+import trio
 from quart import Blueprint, Response, request
 
 from photochanger.db.facade import Db
@@ -37,6 +38,9 @@ from photochanger.web.outputs import answer
 Record = Callable[..., Awaitable[None]]
 """Writes a security event down: `record(action, actor=, subject=, address=, detail=)`."""
 
+TELLING: Final = 5.0
+"""Seconds that writing an event down may take."""
+
 _ETAG = {"ETag": "The version of the settings."}
 
 
@@ -48,13 +52,15 @@ def blueprint(db: Db, book: SettingsBook, keys: ProviderKeys, password: IngestPa
         return settings_view(book, {name: keys.stored.in_use(name) for name in keys.stored.drivers})
 
     async def note(action: str, subject: str | None = None, **detail: Any) -> None:
-        await record(
-            f"settings.{action}",
-            actor=caller().username,
-            subject=subject,
-            address=request.remote_addr,
-            detail=detail or None,
-        )
+        """What was done is told, also when whoever did it has gone meanwhile."""
+        with trio.move_on_after(TELLING, shield=True):
+            await record(
+                f"settings.{action}",
+                actor=caller().username,
+                subject=subject,
+                address=request.remote_addr,
+                detail=detail or None,
+            )
 
     @routes.get("/api/settings")
     @contract(
@@ -84,9 +90,9 @@ def blueprint(db: Db, book: SettingsBook, keys: ProviderKeys, password: IngestPa
         seen = required_version(request)
         wish = wish_of(await read_json(request, dict[str, Any]))
         row, changed = await change_house(db, wish, book.defaults, by=caller().username, version=seen)
-        await book.took(row)
         if changed:
             await note("changed", fields=sorted(wish.values.keys() | wish.reset), version=row.version)
+        await book.took(row)
         return answer(view(), version=row.version)
 
     @routes.get("/api/settings/changes")
@@ -115,8 +121,8 @@ def blueprint(db: Db, book: SettingsBook, keys: ProviderKeys, password: IngestPa
     async def put_provider_key(provider: str) -> Response:
         given = await read_json(request, ProviderKeyIn)
         row = await keys.store(provider, plain(given.key), by=caller().username)
-        await book.took(row)
         await note("provider_key_stored", provider)
+        await book.took(row)
         return answer(key_view(row, keys.stored.in_use(provider)))
 
     @routes.delete("/api/settings/provider-keys/<provider>")
@@ -129,9 +135,9 @@ def blueprint(db: Db, book: SettingsBook, keys: ProviderKeys, password: IngestPa
     )
     async def delete_provider_key(provider: str) -> Response:
         row, removed = await keys.remove(provider, by=caller().username)
-        await book.took(row)
         if removed:
             await note("provider_key_removed", provider)
+        await book.took(row)
         return answer(key_view(row, keys.stored.in_use(provider)))
 
     @routes.post("/api/settings/provider-keys/<provider>/check")
@@ -160,8 +166,8 @@ def blueprint(db: Db, book: SettingsBook, keys: ProviderKeys, password: IngestPa
     )
     async def renew_ingest_password() -> Response:
         made, row, filled = await password.renew(by=caller().username)
-        await book.took(row)
         await note("ingest_password_made", filled=filled)
+        await book.took(row)
         return answer(NewIngestPasswordView(made, filled, row.updated_at, row.updated_by))
 
     return routes
