@@ -1,4 +1,4 @@
-"""The gallery's own work, cancelled at every checkpoint it has: nothing is left, and the next one finds all in order."""
+"""The gallery's own work, cancelled at every checkpoint it has: nothing is left, the next one finds all in order."""
 
 import io
 import zipfile
