@@ -36,7 +36,7 @@ class CleanupView(msgspec.Struct):
 
 
 def blueprint(db: Db, retention: Retention, record: Record) -> Blueprint:
-    """The route. `record` writes what was removed into the audit journal."""
+    """The route. `record` writes what was ordered into the audit journal."""
     routes = Blueprint("cleanup", __name__)
 
     @routes.post("/api/slots/<slot_id>/cleanup")
@@ -53,10 +53,10 @@ def blueprint(db: Db, retention: Retention, record: Record) -> Blueprint:
         await require_slot(db, slot_id)
         if order.everything and order.confirm != slot_id:
             raise invalid(Problem("confirm", "must be the id of the slot whose files are all to be removed"))
-        swept = await (retention.empty(slot_id) if order.everything else retention.sweep(slot_id=slot_id))
-        view = CleanupView(swept.removed_files, swept.freed_bytes, await retention.left(slot_id))
-        detail = {"everything": order.everything, **msgspec.to_builtins(view)}
+        # First, because a client that leaves half way has removed something all the same.
+        detail = {"everything": order.everything}
         await record("slot_cleanup", actor=caller().username, subject=slot_id, detail=detail)
-        return answer(view)
+        swept = await (retention.empty(slot_id) if order.everything else retention.sweep(slot_id=slot_id))
+        return answer(CleanupView(swept.removed_files, swept.freed_bytes, await retention.left(slot_id)))
 
     return routes

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 from uuid import UUID
 
 import msgspec
+import trio
 from quart import Blueprint, Response, request
 
 from photochanger.db.facade import Db
@@ -129,22 +130,25 @@ async def decide(db: Db, job_id: UUID, decision: Decision, by: str, record: Reco
 
     Raises Refusal (not_found, result_expired) and DatabaseUnavailable.
     """
-    async with db.transaction() as transaction:
-        held = await transaction.fetchrow(_HELD, job_id)
-        if held is None:
-            raise Refusal(Reason.NOT_FOUND)
-        changes = _state(held) != decision
+    # Shielded, so that nobody who leaves early decides without its being told; every step is bounded by the database.
+    with trio.CancelScope(shield=True):
+        async with db.transaction() as transaction:
+            held = await transaction.fetchrow(_HELD, job_id)
+            if held is None:
+                raise Refusal(Reason.NOT_FOUND)
+            changes = _state(held) != decision
+            if changes:
+                row = await transaction.fetchrow(_DECIDE, held["id"], decision, by)
+            else:
+                row = held if await transaction.fetchval(_STILL, held["id"]) else None
+            if row is None:
+                raise Refusal(Reason.RESULT_EXPIRED)
         if changes:
-            row = await transaction.fetchrow(_DECIDE, held["id"], decision, by)
-        else:
-            row = held if await transaction.fetchval(_STILL, held["id"]) else None
-        if row is None:
-            raise Refusal(Reason.RESULT_EXPIRED)
-    if changes:
-        detail = {"slot_id": held["slot_id"], "before": _state(held)}
-        await record(f"result_{decision}", actor=by, subject=str(job_id), detail=detail)
-    told = {name: row[name] for name in ("approved_at", "rejected_at", "decided_by", "expires_at")}
-    return DecisionView(job_id=job_id, slot_id=held["slot_id"], **told)
+            detail = {"slot_id": held["slot_id"], "before": _state(held)}
+            await record(f"result_{decision}", actor=by, subject=str(job_id), detail=detail)
+        told = {name: row[name] for name in ("approved_at", "rejected_at", "decided_by", "expires_at")}
+        return DecisionView(job_id=job_id, slot_id=held["slot_id"], **told)
+    raise AssertionError("unreachable")
 
 
 def _state(row: Mapping[str, Any]) -> Decision:
