@@ -5,7 +5,7 @@ house. Times are in milliseconds.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Final
 
@@ -21,8 +21,10 @@ all bounds: the numbers that PostgreSQL's `width_bucket(value, bounds)` gives.""
 BUCKETS: Final = len(BOUNDS) + 1
 
 
-def summed(histograms: Iterable[Sequence[int]]) -> list[int]:
+def summed(histograms: Sequence[Sequence[int]]) -> Sequence[int]:
     """All of them as one."""
+    if len(histograms) == 1:
+        return histograms[0]
     return [sum(counts) for counts in zip(*histograms, strict=True)]
 
 

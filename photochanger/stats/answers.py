@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import trio
+
 from photochanger.domain.budget import Level
 from photochanger.domain.reasons import Reason
 from photochanger.domain.slot import Slot
@@ -180,7 +182,10 @@ class Answers:
         state = await reader.state()
         uptime = await reader.uptime(start, end) if slot == HOUSE else None
         days = _Days(cells, money, tally.refusals, uptime, state.first_seen, self._minute())
-        data = [PeriodView(period.first, period.last, *days.figures(period)) for period in parts(whole, group)]
+        data = []
+        for period in parts(whole, group):
+            data.append(PeriodView(period.first, period.last, *days.figures(period)))
+            await trio.lowlevel.checkpoint()  # ninety periods in one go would keep photos waiting
         total = TotalView(*days.figures(whole), named(tally.failures), named(days.refused(whole)))
         return data, total, self._range_stamp(state, whole, group)
 

@@ -1,6 +1,6 @@
 """From counters to figures. Pure: rows of cells in, views out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from photochanger.domain.histogram import percentiles, summed
@@ -21,15 +21,12 @@ MISTAKES: Final = frozenset(
 """Refusals of requests that could not have worked, or whose end never came. All others are the house's."""
 
 
-def counts_of(cells: Iterable[Mapping[str, int]], refusals: Mapping[str, int]) -> Counts:
+def counts_of(cells: Sequence[Mapping[str, int]], refusals: Mapping[str, int]) -> Counts:
     """Cells of `stats_slot`, and refusals by reason, as one."""
-    sums: dict[str, int] = dict.fromkeys(_SHOWN, 0)
-    for cell in cells:
-        for name in sums:
-            sums[name] += cell[name]
+    sums = {shown: sum(cell[name] for cell in cells) for name, shown in _SHOWN.items()}
     mistaken = sum(count for reason, count in refusals.items() if reason in MISTAKES)
     turned_away = sum(refusals.values()) - mistaken
-    return Counts(**{_SHOWN[name]: value for name, value in sums.items()}, turned_away=turned_away, mistaken=mistaken)
+    return Counts(**sums, turned_away=turned_away, mistaken=mistaken)
 
 
 def kpis_of(counts: Counts, answers: Sequence[Sequence[int]], overheads: Sequence[Sequence[int]]) -> Kpis:

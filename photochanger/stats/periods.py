@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
 from typing import Final, Literal
 
 from photochanger.errors import Problem, Refusal
@@ -17,19 +18,19 @@ WORKING_HOURS: Final = range(5, 19)
 """Of UTC: 08:00 to 22:00 in Moscow, where clocks are never changed."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Period:
     """From the beginning of one day to the end of another, both included."""
 
     first: date
     last: date
 
-    @property
+    @cached_property
     def start(self) -> datetime:
         """Its first moment."""
         return datetime.combine(self.first, time(), UTC)
 
-    @property
+    @cached_property
     def end(self) -> datetime:
         """The first moment after it."""
         return datetime.combine(self.last + _DAY, time(), UTC)

@@ -85,13 +85,13 @@ def blueprint(answers: Answers) -> Blueprint:
     @described("All slots, now and today.", SlotsNow, StatsQuery, away)
     async def get_slots() -> Response:
         query = read_query(request, StatsQuery)
-        return _told(await answers.slots(), SlotNow, query.format, "slots")
+        return await _told(await answers.slots(), SlotNow, query.format, "slots")
 
     @routes.get("/api/stats/system")
     @described("The house now, and its last 24 hours.", SystemStats, StatsQuery)
     async def get_system() -> Response:
         query = read_query(request, StatsQuery)
-        return _told(await answers.system(), LaneNow, query.format, "system")
+        return await _told(await answers.system(), LaneNow, query.format, "system")
 
     @routes.get("/api/stats/global")
     @described("The house over at most 90 days, by default 8 weeks.", GlobalStats, GlobalStatsQuery, away)
@@ -101,7 +101,7 @@ def blueprint(answers: Answers) -> Blueprint:
         usual = (today - weeks_before(today, USUAL_WEEKS)).days + 1
         period = day_range(query.first, query.last, most=MOST_DAYS, usual=usual, today=today)
         name = f"global-{period.first}-{period.last}"
-        return _told(await answers.whole(period, query.group), PeriodView, query.format, name)
+        return await _told(await answers.whole(period, query.group), PeriodView, query.format, name)
 
     @routes.get("/api/stats/providers")
     @described("Every model of every provider over at most 90 days.", ProvidersStats, StatsRangeQuery, away)
@@ -109,7 +109,7 @@ def blueprint(answers: Answers) -> Blueprint:
         query = read_query(request, StatsRangeQuery)
         period = _days(query, answers.today().date(), MOST_DAYS)
         name = f"providers-{period.first}-{period.last}"
-        return _told(await answers.providers(period), ProviderStats, query.format, name)
+        return await _told(await answers.providers(period), ProviderStats, query.format, name)
 
     @routes.get("/api/stats/<slot_id>")
     @described("A slot over at most 31 days, by default 14.", SlotStats, StatsRangeQuery, *of_slot)
@@ -117,13 +117,13 @@ def blueprint(answers: Answers) -> Blueprint:
         query = read_query(request, StatsRangeQuery)
         period = _days(query, answers.today().date(), MOST_SLOT_DAYS)
         name = f"{slot_id}-{period.first}-{period.last}"
-        return _told(await answers.slot(slot_id, period), PeriodView, query.format, name)
+        return await _told(await answers.slot(slot_id, period), PeriodView, query.format, name)
 
     @routes.get("/api/stats/<slot_id>/recent_results")
     @described("A slot's last 10 pictures, of the last 72 hours.", RecentResults, StatsQuery, *of_slot)
     async def get_recent_results(slot_id: str) -> Response:
         query = read_query(request, StatsQuery)
-        return _told(await answers.recent(slot_id), RecentResult, query.format, f"{slot_id}-recent-results")
+        return await _told(await answers.recent(slot_id), RecentResult, query.format, f"{slot_id}-recent-results")
 
     return routes
 
@@ -132,8 +132,8 @@ def _days(query: StatsRangeQuery, today: date, most: int) -> Period:
     return day_range(query.first, query.last, most=most, usual=USUAL_DAYS, today=today)
 
 
-def _told(view: Any, row: type[msgspec.Struct], given: Format | None, name: str) -> Response:
+async def _told(view: Any, row: type[msgspec.Struct], given: Format | None, name: str) -> Response:
     """The whole view as JSON, or its `data` as a table."""
     if wants_csv(request, given):
-        return csv_answer(view.data, row, name)
+        return await csv_answer(view.data, row, name)
     return answer(view, headers={"Vary": "Accept"})
