@@ -20,7 +20,7 @@ from photochanger.domain.reasons import Reason
 from photochanger.errors import Problem
 from photochanger.web.inputs import invalid
 
-SCAN: Final = 10_000
+SCAN: Final = 5_000
 """Rows that one page looks at."""
 FEW: Final = 2_000
 """Photos of one name that are sorted by time; more are looked for among all."""
@@ -63,21 +63,28 @@ _LIST: Final = """
 SELECT page.*, result.expires_at
 FROM (
   SELECT * FROM (
-    SELECT *, row_number() OVER (ORDER BY created_at DESC, id DESC) AS place, ({filters}) AS fits
-    FROM ({source}) AS found
-    ORDER BY created_at DESC, id DESC LIMIT {scan}
+    SELECT *, row_number() OVER (ORDER BY {order}) AS place, ({filters}) AS fits
+    FROM (SELECT {columns} FROM {table} WHERE {among}) AS found
+    ORDER BY {order} LIMIT {scan}
   ) AS job
   WHERE fits OR place = {scan}
-  ORDER BY created_at DESC, id DESC LIMIT {limit}
+  ORDER BY {order} LIMIT {limit}
 ) AS page
 LEFT JOIN result ON result.job_id = page.id AND result.expires_at > now()
 ORDER BY page.created_at DESC, page.id DESC
 """
 
+_ORDER: Final = "created_at DESC, id DESC"
+# With the slot in front, and never said to be one: then there is only one index that can be followed.
+_ORDER_IN_SLOT: Final = "slot_id DESC, created_at DESC, id DESC"
+
 # The operators of text_pattern_ops: what LIKE with a constant would be turned into.
 _NAMED: Final = (
     "lower(photo_name) ~>=~ lower({name}::text) AND lower(photo_name) ~<=~ (lower({name}::text) || chr(1114111))"
 )
+
+# The order makes it go by the index, whatever is thought of how many there are.
+_BY_NAME: Final = "SELECT {columns} FROM job WHERE {named} ORDER BY lower(photo_name) USING ~<~ LIMIT {most}"
 
 _COLUMNS: Final = """
 id, slot_id, source, status, failure_reason, reply_kind, reply_status, photo_name, provider, cost_microusd, received_at,
@@ -87,27 +94,31 @@ created_at, replied_at, finished_at, late, retries, joined, requested_by, rerun_
 
 async def list_jobs(db: Db, query: JobsQuery) -> Page:
     """One page. Raises Refusal (validation_failed), DatabaseUnavailable."""
-    asked = _Statement()
-    among = asked.times(query)
-    if query.slot is not None:
-        among.append(f"slot_id = {asked.put(query.slot)}")
-    filters = [f"{name} = {asked.put(str(value))}" for name, value in _equals(query)]
-    # What an index of its own knows is told to it, in the index's own words.
-    if query.status in _FAILED or query.reason is not None:
+    values = _Values()
+    among = _place(query, values)
+    filters = [f"{name} = {values.put(str(value))}" for name, value in _equals(query)]
+    # What has an index of its own is told in the index's words; without one it would be a filter that reads on and on.
+    if query.slot is not None and (query.status in _FAILED or query.reason is not None):
         among.append("status IN ('failed', 'timeout', 'cancelled')")
     elif query.status in _OPEN:
         among.append("status IN ('queued', 'processing')")
-    fence = ""
+    table = "job"
     if query.photo is not None:
-        named = _NAMED.format(name=asked.put(query.photo))
-        if await _are_few(db, query):
-            among.append(named)
-            fence = "OFFSET 0"  # by name first, then by time
+        named = _NAMED.format(name=values.put(query.photo))
+        if await _are_few(db, query.photo):
+            table = f"({_BY_NAME.format(columns='*', named=named, most=FEW)}) AS job"  # by name first, then by time
         else:
             filters.append(named)
-    source = f"SELECT {_COLUMNS} FROM job WHERE {' AND '.join(among)} {fence}"  # noqa: S608 - nothing is a caller's
-    statement = _LIST.format(filters=" AND ".join(filters) or "true", source=source, scan=SCAN, limit=query.limit + 1)
-    rows = [dict(row) for row in await db.fetch(statement, *asked.values)]
+    statement = _LIST.format(
+        columns=_COLUMNS,
+        table=table,
+        among=" AND ".join(among),
+        filters=" AND ".join(filters) or "true",
+        order=_ORDER if query.slot is None else _ORDER_IN_SLOT,
+        scan=SCAN,
+        limit=query.limit + 1,
+    )
+    rows = [dict(row) for row in await db.fetch(statement, *values)]
     last = rows[-1] if rows else None
     if last is not None and last["place"] == SCAN:
         return Page([_named(row) for row in rows if row["fits"]][: query.limit], _cursor(last))
@@ -116,37 +127,35 @@ async def list_jobs(db: Db, query: JobsQuery) -> Page:
     return Page([_named(row) for row in rows], None)
 
 
-async def _are_few(db: Db, query: JobsQuery) -> bool:
-    """Whether so few photos have such a name, ever or in the time asked for, that sorting them costs nothing."""
-    asked = _Statement()
-    among = [_NAMED.format(name=asked.put(query.photo)), *asked.times(query)]
-    statement = f"SELECT count(*) FROM (SELECT FROM job WHERE {' AND '.join(among)} LIMIT {FEW + 1}) AS found"  # noqa: S608
-    return int(await db.fetchval(statement, *asked.values)) <= FEW
+async def _are_few(db: Db, name: str) -> bool:
+    """Whether so few photos have ever had such a name that sorting them costs nothing."""
+    among = _BY_NAME.format(columns="", named=_NAMED.format(name="$1"), most=FEW + 1)
+    return int(await db.fetchval(f"SELECT count(*) FROM ({among}) AS found", name)) <= FEW  # noqa: S608
 
 
-class _Statement:
+class _Values(list[Any]):
     """The values of a statement that is being written."""
-
-    def __init__(self) -> None:
-        self.values: list[Any] = []
 
     def put(self, value: Any) -> str:
         """Its placeholder."""
-        self.values.append(value)
-        return f"${len(self.values)}"
+        self.append(value)
+        return f"${len(self)}"
 
-    def times(self, query: JobsQuery) -> list[str]:
-        """From when to when, and where the page before has ended."""
-        found = ["true"]
-        if query.since is not None:
-            found.append(f"created_at >= {self.put(_bounded('from', query.since))}")
-        if query.until is not None:
-            found.append(f"created_at < {self.put(_bounded('to', query.until))}")
-        if query.cursor is not None:
-            at, job_id = _read_cursor(query.cursor)
-            moment = self.put(at)
-            found.append(f"created_at <= {moment} AND (created_at, id) < ({moment}, {self.put(job_id)})")
-        return found
+
+def _place(query: JobsQuery, values: _Values) -> list[str]:
+    """From when to when, in which slot, and from where the page before has ended."""
+    since, until = _bounded("from", query.since or _EPOCH), _bounded("to", query.until or _END)
+    end, last = (until, None) if query.cursor is None else _read_cursor(query.cursor)
+    low, high = values.put(since), values.put(end)
+    found = [f"created_at < {values.put(until)}"]
+    if query.slot is None:
+        found += [f"created_at >= {low}", f"created_at <= {high}"]
+    else:
+        slot = values.put(query.slot)
+        found += [f"(slot_id, created_at) >= ({slot}, {low})", f"(slot_id, created_at) <= ({slot}, {high})"]
+    if last is not None:
+        found.append(f"(created_at, id) < ({high}, {values.put(last)})")
+    return found
 
 
 def _equals(query: JobsQuery) -> list[tuple[str, Any]]:
@@ -165,7 +174,7 @@ def _named(row: dict[str, Any]) -> dict[str, Any]:
 
 def _bounded(field: str, moment: datetime) -> datetime:
     # Years 1 and 9999 are no times in every zone.
-    if not 2000 <= moment.year < 2100:
+    if not _EPOCH.year <= moment.year <= _END.year:
         raise invalid(Problem(field, "must be a time of this century"))
     return moment
 

@@ -19,9 +19,10 @@ VARIANTS: Any = Annotated[list[SlotOverrides], msgspec.Meta(min_length=1, max_le
 class VariantView(msgspec.Struct):
     """What one variant came to. `status` is the job's, or `refused` where there was no room for one.
 
-    `processing` = the window is over and the work goes on, as the slot's `on_timeout` says. `result_kind` tells what a
-    booth would have got; `url` is there once the picture is. `latency_ms` is from the request's first byte to the
-    answer. `warnings` are what is wrong with the slot as it was tried, although the variant did not bring it about.
+    `processing` = the window is over and the work goes on, as the slot's `on_timeout` says. `result_kind` and
+    `failure_reason` tell what a booth would have got inside its window; `url` is there once the picture is.
+    `latency_ms` is from the request's first byte to that answer. `warnings` are what is wrong with the slot as it was
+    tried, although the variant did not bring it about.
     """
 
     variant: int

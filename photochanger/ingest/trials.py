@@ -249,9 +249,10 @@ async def _wait(variant: _Variant, job: Job, waiter: Waiter) -> None:
 def _view(variant: _Variant) -> VariantView:
     job, reply = variant.job, variant.reply
     picture = reply if isinstance(reply, PictureReply) else None
-    is_result = picture is not None and not picture.stand_in and picture.data is None
     row = None if job is None else job.row
-    status = "refused" if row is None else JobStatus.DONE if is_result else row.status
+    status = "refused" if row is None else row.status
+    if picture is not None and not picture.stand_in and picture.data is None:
+        status = JobStatus.DONE  # its row may be on its way still
     reason = row.failure_reason if row is not None else variant.refusal.reason if variant.refusal else None
     if isinstance(reply, ErrorReply):
         reason = reply.reason
@@ -262,7 +263,7 @@ def _view(variant: _Variant) -> VariantView:
         failure_reason=None if reason is None else str(reason),
         retry_after=variant.refusal.retry_after if variant.refusal else None,
         result_kind=None if reply is None else str(reply.kind),
-        url=f"/public/results/{variant.job_id}" if is_result else None,
+        url=f"/public/results/{variant.job_id}" if status == JobStatus.DONE else None,
         mime=picture.mime if picture else None,
         bytes=picture.size if picture else None,
         width=picture.width if picture else None,

@@ -253,13 +253,17 @@ def _hash(path: Path, *, sync: bool = False) -> tuple[str, int]:
 
 
 def _rename(temp_path: Path, place: Path) -> None:
-    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_private(place.parent)
     temp_path.replace(place)
 
 
-def _lend(file: Path, folder: Path) -> Path | None:
+def _make_private(folder: Path) -> None:
     for each in (folder.parent, folder):  # mkdir(parents=True) would give the mode to the last one only
         each.mkdir(mode=0o700, exist_ok=True)
+
+
+def _lend(file: Path, folder: Path) -> Path | None:
+    _make_private(folder)
     place = folder / "payload"
     try:
         try:

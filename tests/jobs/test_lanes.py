@@ -64,6 +64,18 @@ async def lanes(nursery: trio.Nursery) -> AsyncIterator[Lanes]:
     nursery.cancel_scope.cancel()
 
 
+async def test_work_is_found_while_it_is_there(lanes: Lanes) -> None:
+    gate = trio.Event()
+    works = [Work(slot(), gate.wait) for _ in range(3)]
+    assert lanes.find(works[0].id) is None
+    for work in works:
+        lanes.submit(work, 100.0)
+    assert [lanes.find(work.id) for work in works] == works  # waiting or at work
+    gate.set()
+    await lanes.wait_idle()
+    assert lanes.find(works[0].id) is None
+
+
 async def test_a_slot_has_so_many_places_and_so_many_chairs(lanes: Lanes) -> None:
     gate = trio.Event()
     works = [Work(slot(), gate.wait) for _ in range(5)]

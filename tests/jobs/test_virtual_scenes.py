@@ -193,3 +193,29 @@ def test_fifteen_last_resorts_together_leave_in_time(resort: str) -> None:
     slots = [slot(n, last_resort=resort) for n in range(1, 16)]
     studio = play(slots, [one], everyone, picture=0.2, live=15, late=15)
     assert [visit.reply and visit.reply.kind for visit in studio.visits] == [ReplyKind(resort)] * 15
+
+
+@pytest.mark.parametrize("after", [0.1, 4.9, 5.0, 5.05, 5.1, 5.3])
+@pytest.mark.parametrize("on_timeout", ["drop", "store"])
+def test_work_that_is_stopped_answers_all_who_wait_at_once(after: float, on_timeout: Any) -> None:
+    """Before its call, just before its answer comes, while the picture is looked at (0.2 s), and when it is settled."""
+
+    async def scene(studio: Studio) -> None:
+        async with trio.open_nursery() as booths:
+            for _ in range(3):
+                booths.start_soon(studio.post, "slot-001", 1)
+            booths.start_soon(studio.post, "slot-002", 2)  # another one's work is not touched
+            await trio.sleep(after)
+            studio.stop_one({"slot-001"})
+
+    slots = [slot(1, on_timeout=on_timeout, permits=1), slot(2, "two")]
+    studio = play(slots, [provider("one"), provider("two", seconds=9.0)], scene, picture=0.2)
+    *stopped, other = sorted(studio.visits, key=lambda visit: visit.slot.id)
+    assert other.got_picture
+    if studio.stopped:
+        replies = {visit.reply for visit in stopped}
+        assert replies == {ErrorReply(Reason.CANCELLED)} or all(visit.got_picture for visit in stopped)
+        assert all(seconds(visit) <= max(after, 5.2) + 0.3 for visit in stopped)
+    else:
+        assert all(visit.got_picture for visit in stopped)
+    assert bool(studio.stopped) == (after < 5.3)

@@ -5,6 +5,7 @@ import os
 import stat
 import threading
 import time
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import trio
 from photochanger.errors import StorageUnavailable
 from photochanger.media import filesystem
 from photochanger.media.filesystem import FilesystemStore
-from photochanger.media.store import MediaStore, preview_path
+from photochanger.media.store import MediaStore, mime_of, original_path, preview_path
 
 JOB = "0b8f4c1e-6a53-4b7e-9b67-3d1f6a1c9e11"
 
@@ -231,3 +232,46 @@ async def test_a_template_is_kept_beside_the_results(store: FilesystemStore) -> 
     assert files(store.root) == [kept.path]
     with pytest.raises(ValueError, match="not a safe file name"):
         await store.keep_template(folder / "template", "../x", "image/png")
+
+
+async def test_a_guests_photo_is_moved_to_where_its_row_says(store: FilesystemStore) -> None:
+    path = original_path(JOB, date(2026, 3, 1), "image/webp")
+    assert path == f"originals/2026-03-01/{JOB}.webp"
+    assert mime_of(path) == "image/webp"
+    photo = made(store, "slot-001", JOB) / "payload"
+    photo.write_bytes(b"photo")
+    await store.keep_original(photo, path)
+    assert store.locate(path).read_bytes() == b"photo"
+    assert not photo.exists()
+    assert mode(store.locate(path).parent) == mode(store.root / "originals") == 0o700
+    with pytest.raises(StorageUnavailable):
+        await store.keep_original(photo, path)
+    with pytest.raises(ValueError, match="safe"):
+        original_path("../x", date(2026, 3, 1), "image/jpeg")
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+async def test_a_photo_that_is_lent_is_each_ones_own(
+    store: FilesystemStore, monkeypatch: pytest.MonkeyPatch, has_links: bool
+) -> None:
+    def none_here(*_args: object) -> None:
+        raise OSError("links are not supported")
+
+    if not has_links:
+        monkeypatch.setattr(os, "link", none_here)
+    photo = made(store, "slot-001", JOB) / "payload"
+    photo.write_bytes(b"photo")
+    photo.chmod(0o600)
+    folder = store.temp_path("slot-002", "another")
+    lent = await store.lend(photo, folder)
+    assert lent == folder / "payload"
+    assert (lent.stat().st_ino == photo.stat().st_ino) == has_links
+    assert (mode(folder), mode(lent)) == (0o700, 0o600)
+    await store.remove_temp("slot-001", JOB)
+    assert lent.read_bytes() == b"photo"
+    await store.remove_temp("slot-002", "another")
+    assert files(store.root) == []
+    assert await store.lend(photo, folder) is None  # it has gone
+    await store.remove_temp("slot-002", "another")
+    with pytest.raises(ValueError, match="temp"):
+        await store.lend(photo, store.root / "results" / "x")

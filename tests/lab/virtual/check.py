@@ -44,6 +44,7 @@ def everything_settled(studio: Studio) -> None:
         assert len(rows.ends[job.id]) == 1, (job, rows.ends[job.id])
         assert job.status not in OPEN, job
         assert job.finished_at is not None, job
+        assert job.status is not JobStatus.CANCELLED or job.id in studio.stopped, job
         assert (job.status is JobStatus.DONE) == (job.id in rows.results), job
         assert job.cost_microusd == sum(attempt.cost_microusd for attempt in rows.attempts_of(job.id)), job
     for attempt in rows.attempts.values():
@@ -95,6 +96,8 @@ def _was_let_go_rightly(studio: Studio, job: JobRow, row: AttemptRow) -> None:
         case job_module.NOBODY_WAITS:
             assert slot.on_timeout == "drop", (job, row)
             assert ended >= left, (job, row, visits)
+        case job_module.BY_HAND:
+            assert job.id in studio.stopped, (job, row)
         case job_module.TIME_IS_OVER:
             by = max(visit.started for visit in visits) + slot.t_sync + late_of(slot)
             assert ended >= by, (job, row, visits)

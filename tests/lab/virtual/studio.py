@@ -1,7 +1,7 @@
 """A studio on the jumping clock: providers, lanes, a disk, and the booths that post to it."""
 
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -107,6 +107,8 @@ class Studio:
             decide=policy,
         )
         self.visits: list[Visit] = []
+        self.stopped: set[UUID] = set()
+        """Jobs that an administrator has given up."""
 
     @property
     def asked(self) -> list[Asked]:
@@ -174,6 +176,15 @@ class Studio:
             fields={},
             probe=probe(path),
         )
+
+    def stop_one(self, slots: Container[str] | None = None) -> None:
+        """What an administrator does: of all photos, or of those in these slots, the oldest is given up."""
+        works = [work for work in self.lanes._works if slots is None or work.slot.id in slots]
+        jobs = [work for work in works if isinstance(work, Job)]
+        if jobs:
+            oldest = min(jobs, key=lambda job: (job.window.started, job.id))
+            if oldest.give_up():
+                self.stopped.add(oldest.id)
 
     async def rest(self) -> None:
         """Until no photo is in flight and nothing is left to tidy."""

@@ -47,6 +47,8 @@ class Timeline:
     room: int
     row_seconds: float
     picture_seconds: float
+    stops: tuple[float, ...] = ()
+    """Seconds between which an administrator stops the oldest work."""
 
 
 def _slots(number: int) -> st.SearchStrategy[Slot]:
@@ -100,6 +102,7 @@ timelines = st.builds(
     room=st.sampled_from([60, 30, 4]),
     row_seconds=st.sampled_from([0.0, 0.01, 0.3]),
     picture_seconds=st.sampled_from([0.0, 0.2]),
+    stops=st.just(()) | st.lists(_seconds, max_size=4).map(tuple),
 )
 
 
@@ -114,6 +117,7 @@ def run(timeline: Timeline) -> Studio:
         async with open_studio(it.slots, drivers, live=it.live, late=it.late, room=it.room) as studio:
             studio.rows.latency = lambda: timeline.row_seconds
             async with trio.open_nursery() as booths:
+                booths.start_soon(_stop_some, studio, it.stops)
                 await _post_all(studio, timeline.bursts, booths)
             await studio.rest()
             check(studio)
@@ -128,6 +132,12 @@ async def _post_all(studio: Studio, bursts: Sequence[Burst], booths: trio.Nurser
         await trio.sleep(burst.after)
         for _ in range(burst.photos):
             booths.start_soon(_booth, studio, burst, 0 if burst.same else next(numbers))
+
+
+async def _stop_some(studio: Studio, stops: Sequence[float]) -> None:
+    for pause in stops:
+        await trio.sleep(pause)
+        studio.stop_one()
 
 
 async def _booth(studio: Studio, burst: Burst, number: int) -> None:
