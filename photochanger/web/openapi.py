@@ -45,6 +45,7 @@ TAGS: Final = {
     "settings": "What holds for the whole house.",
     "slots": "The booths' places: what is done with their photos, and what was changed.",
     "templates": "Pictures that slots work with.",
+    "presets": "Settings of slots, kept under a name to be used again.",
     "jobs": "Every photo that was worked on: looking, stopping, doing again, trying.",
     "statistics": "How it went, by hour, day and week.",
     "health": "For whoever restarts processes, sends photos or draws graphs.",

@@ -172,7 +172,8 @@ def _narrowed(old: Mapping[str, Any], new: Mapping[str, Any], where: str) -> Ite
         if key in new and new[key] < old.get(key, float("inf")):
             yield f"{where}: {key} is {new[key]} now"
     for key in SHAPES:
-        if new.get(key) and new[key] != old.get(key):
+        # "binary" only says how to show it: bytes are bytes.
+        if new.get(key) and new[key] != old.get(key) and (key, new[key]) != ("format", "binary"):
             yield f"{where}: {key} is {new[key]} now"
 
 
