@@ -276,7 +276,7 @@ def test_more_logins_than_can_be_looked_at_are_turned_away(
     """As many as may wait are answered, the others at once, without a look and without being counted."""
     over = 8
     go_on = threading.Event()
-    look = login.check_password
+    look = check_password
 
     def patient_check(password: str, stored: str) -> bool:
         assert go_on.wait(60)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
 
 import httpx
 import msgspec
@@ -75,14 +76,14 @@ def _problem(where: str, response: httpx.Response) -> Iterator[str]:
 _TITLES = {REASONS[reason].en for reason in Reason}
 
 
-async def ask(client: httpx.AsyncClient, route: RouteOf, path: str, **options: object) -> httpx.Response:
+async def ask(client: httpx.AsyncClient, route: RouteOf, path: str, **options: Any) -> httpx.Response:
     """One request, with a body where the route takes one that means nothing."""
     if route.contract.request is not None and "content" not in options:
         options |= {
             "content": b"{}",
             "headers": {"content-type": "application/json"} | dict(options.get("headers", {})),
-        }  # type: ignore[call-overload]
-    return await client.request(route.method, httpx.URL(path), **options)  # type: ignore[arg-type]
+        }
+    return await client.request(route.method, httpx.URL(path), **options)
 
 
 def each_route(house: SharedHouse, conversation: Callable[[Lab, RouteOf], Awaitable[list[str]]]) -> list[str]:
@@ -134,7 +135,7 @@ def test_queries_and_headers_stay_what_they_are(house: SharedHouse) -> None:
     ]
 
     async def conversation(lab: Lab, route: RouteOf) -> list[str]:
-        wrong = []
+        wrong: list[str] = []
         path = lab.base_url + route.path()
         async with lab.api() as client:
             for query in queries:
@@ -214,8 +215,8 @@ def _open_structs(kind: type) -> set[str]:
                 seen.add(info.cls)
                 if not info.forbid_unknown_fields:
                     found.add(info.cls.__name__)
-                for each in info.fields:
-                    walk(each.type)
+                for field in info.fields:
+                    walk(field.type)
             case inspect.UnionType():
                 for each in info.types:
                     walk(each)
