@@ -44,7 +44,7 @@ def set_password(folder: Path, name: str, password: Callable[[], str], permissio
     given = password()
     _check_password(given)
     hashed = hash_password(given, rounds=USUAL_COST)  # takes a moment: before the lock
-    with _changing(folder) as accounts:
+    with changing(folder) as accounts:
         before = accounts.get(name)
         kept = before.permissions if before else frozenset(Permission)
         accounts[name] = account = Account(name, hashed, kept if wanted is None else wanted)
@@ -54,7 +54,7 @@ def set_password(folder: Path, name: str, password: Callable[[], str], permissio
 
 def remove_account(folder: Path, name: str) -> str:
     """Remove the account; its tokens are worth nothing from then on."""
-    with _changing(folder) as accounts:
+    with changing(folder) as accounts:
         if accounts.pop(name, None) is None:
             raise ConfigError(f"there is no account {name!r}")
     return f"{name} cannot log in any more, and is logged out."
@@ -93,7 +93,7 @@ def ask_password(prompt: Callable[[str], str] = getpass.getpass) -> str:
 
 
 @contextmanager
-def _changing(folder: Path) -> Iterator[_Accounts]:
+def changing(folder: Path) -> Iterator[_Accounts]:
     """The accounts as they are, written when the block ends: one change at a time, whoever else changes them."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -315,6 +315,7 @@ async def test_ours_with_something_around_it(tokens: Tokens) -> None:
         f"{token}é",
         f"{head}.{body}.{signature}\u2028",
         f"{head}.{body}é.{signature}",
+        f"{token}\ud800",
     ):
         refused(tokens, bad)
 
