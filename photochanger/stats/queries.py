@@ -100,9 +100,11 @@ SELECT job.id AS job_id, job.reply_kind, job.late, job.provider, result.mime, re
          round(extract(epoch FROM least(replied_at, deadline) - coalesce(received_at, job.created_at)) * 1000)::int8
        END AS answer_ms,
        CASE WHEN result.expires_at > $2 THEN '/public/results/' || job.id END AS url
-FROM job JOIN result ON result.job_id = job.id
-WHERE job.slot_id = $1 AND job.status = 'done' AND job.source = 'ingest' AND job.created_at > $3
-ORDER BY job.created_at DESC LIMIT 10
+FROM (
+  SELECT * FROM job WHERE slot_id = $1 AND status = 'done' AND source = 'ingest' AND created_at > $3
+  ORDER BY created_at DESC LIMIT 10
+) AS job CROSS JOIN LATERAL (SELECT * FROM result WHERE job_id = job.id) AS result
+ORDER BY job.created_at DESC
 """
 RECENT: Final = timedelta(hours=72)
 

@@ -126,6 +126,7 @@ async def test_two_at_once_count_nothing_twice(db: Db, store: JobStore) -> None:
 async def test_counting_beside_photos_that_are_written(db: Db, store: JobStore) -> None:
     """Nobody waits for anybody in a circle: no deadlock, and in the end all is counted."""
     histories = lives(4, 80)
+    writing = 1
 
     async def count() -> None:
         with trio.move_on_after(60) as patience:
@@ -140,7 +141,6 @@ async def test_counting_beside_photos_that_are_written(db: Db, store: JobStore) 
                 nursery.start_soon(write, store, [change for life in histories[number::4] for change in life])
         writing -= 1
 
-    writing = 1
     async with trio.open_nursery() as nursery:
         nursery.start_soon(write_all)
         nursery.start_soon(count)
