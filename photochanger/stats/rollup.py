@@ -72,7 +72,9 @@ class Rollup:
         """Count every few seconds until cancelled, then write once more what only memory knows."""
         task_status.started()
         try:
+            pause = EVERY  # whoever starts has better things to do first
             while True:
+                await trio.sleep(pause)
                 pause = EVERY
                 try:
                     await self.once()
@@ -80,7 +82,6 @@ class Rollup:
                     # Journals come first once it is back: theirs may be corrections.
                     self._since = _EPOCH
                     pause = SETTLED
-                await trio.sleep(pause)
         finally:
             with trio.move_on_after(STOP_BOUND, shield=True):
                 try:
