@@ -125,11 +125,14 @@ async def check_kept(lab: Lab, row: Row, before: Census, after: Census) -> None:
     assert {name: job[name] for name in row.job} == row.job
     [attempt] = await lab.attempts(job["id"])
     assert attempt["outcome"] == row.attempt
+    [original] = [name for name in new_files if name.startswith("originals/")]
+    assert Path(original).stem == str(job["id"])
+    new_files.remove(original)
     if job["status"] == "done":
-        assert new_rows == {"job": 1, "attempt": 1, "result": 1, "media_object": 2}
+        assert new_rows == {"job": 1, "attempt": 1, "result": 1, "media_object": 3}
         assert [Path(name).suffix for name in new_files] == [".jpg", ".webp"]
     else:
-        assert new_rows == {"job": 1, "attempt": 1, "result": 0, "media_object": 0}
+        assert new_rows == {"job": 1, "attempt": 1, "result": 0, "media_object": 1}
         assert new_files == []
         assert attempt["possibly_billed"]
         assert job["cost_microusd"] == attempt["cost_microusd"] > 0
