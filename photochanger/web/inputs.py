@@ -1,7 +1,8 @@
 """What a request says, as typed values: its JSON body, its query, the version that it changes."""
 
 import re
-from typing import Any, Final, TypeVar, cast
+from datetime import datetime
+from typing import Any, Final, TypeVar, cast, get_args
 from uuid import UUID
 
 import msgspec
@@ -17,6 +18,7 @@ T = TypeVar("T")
 DEEPEST: Final = 64
 """Levels of a JSON body; what is read recursively must not run out of stack."""
 
+_NUMBER: Final = re.compile(r"[-+0-9.eE]+")
 _ETAG: Final = re.compile(r'"([0-9]{1,18})"')
 
 
@@ -50,7 +52,8 @@ def read_query(request: Request, kind: type[T]) -> T:
     A parameter that is not known is refused: a filter with a typing error would show everything.
     """
     values: dict[str, Any] = {}
-    known = {field.encode_name for field in msgspec.structs.fields(cast("type[msgspec.Struct]", kind))}
+    fields = msgspec.structs.fields(cast("type[msgspec.Struct]", kind))
+    known = {field.encode_name: _holds(field.type, datetime) for field in fields}
     for name, given in request.args.lists():
         if name not in known:
             raise invalid(Problem(name.replace("\0", "")[:60], "there is no such parameter"))
@@ -58,6 +61,11 @@ def read_query(request: Request, kind: type[T]) -> T:
             raise invalid(Problem(name[:60], "is given more than once"))
         if "\0" in given[0] or "\0" in name:
             raise invalid(Problem(name.replace("\0", "")[:60], "contains the character NUL"))
+        if given[0].lower() == "null":
+            # msgspec would take it for nothing at all, and a filter for photos of that name would show everything.
+            raise invalid(Problem(name, "cannot be null: leave the parameter out"))
+        if known[name] and _NUMBER.fullmatch(given[0]):
+            raise invalid(Problem(name, "must be a time as in 2026-11-28T10:00:00Z"))  # and no count of seconds
         values[name] = given[0]
     return _converted(values, kind, strict=False)
 
@@ -89,6 +97,11 @@ def read_id(text: str) -> UUID:
 def invalid(*problems: Problem) -> Refusal:
     """The refusal that tells what is wrong, by field."""
     return Refusal(Reason.VALIDATION_FAILED, errors=problems)
+
+
+def _holds(kind: Any, wanted: type) -> bool:
+    """Whether a type is, or may be, `wanted`."""
+    return kind is wanted or any(_holds(each, wanted) for each in get_args(kind))
 
 
 def _converted(values: Any, kind: type[T], *, strict: bool, where: str = "") -> T:
