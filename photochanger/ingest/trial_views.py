@@ -10,6 +10,7 @@ from photochanger.errors import Problem
 from photochanger.ingest.overrides import SlotOverrides
 from photochanger.jobs.told import AttemptView
 from photochanger.web.contract import FieldError
+from photochanger.web.problems import here
 
 MOST_VARIANTS = 4
 
@@ -70,8 +71,8 @@ class RerunView(msgspec.Struct):
 
 
 def field_errors(problems: Sequence[Problem]) -> list[FieldError]:
-    """The same, as JSON shows them."""
-    return [FieldError(problem.field, problem.message) for problem in problems]
+    """The same, as JSON shows them, in the language that the request asks for."""
+    return [FieldError(problem.field, here(problem.message)) for problem in problems]
 
 
 FORM_SCHEMA: dict[str, Any] = {

@@ -34,6 +34,7 @@ from photochanger.web.contract import contract, json_body
 from photochanger.web.guard import caller
 from photochanger.web.inputs import read_json, read_query, required_version
 from photochanger.web.outputs import answer
+from photochanger.web.problems import here
 
 Record = Callable[..., Awaitable[None]]
 """Writes a security event down: `record(action, actor=, subject=, address=, detail=)`."""
@@ -154,7 +155,7 @@ def blueprint(db: Db, book: SettingsBook, keys: ProviderKeys, password: IngestPa
         key = plain(given.key) if isinstance(given.key, str) else None
         found, took = await keys.check(provider, key)
         await note("provider_key_checked", provider, verdict=found.verdict, given=key is not None)
-        return answer(KeyCheckView(found.verdict == "accepted", found.verdict, found.detail, took))
+        return answer(KeyCheckView(found.verdict == "accepted", found.verdict, here(found.detail), took))
 
     @routes.post("/api/settings/ingest-password")
     @contract(

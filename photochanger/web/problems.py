@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from photochanger.domain.reasons import REASONS, Reason
 from photochanger.errors import DatabaseUnavailable, PictureError, Problem, Refusal, SlotInvalid, StorageUnavailable
+from photochanger.web.russian.translate import russian
 
 log = logging.getLogger("photochanger.web")
 
@@ -43,6 +44,7 @@ def document(
 ) -> dict[str, Any]:
     """The members of one problem. Those that are not known are left out."""
     info = REASONS[reason]
+    tell = russian if language == "ru" else str
     members: dict[str, Any] = {
         "type": f"urn:photochanger:problem:{reason}",
         "title": info.ru if language == "ru" else info.en,
@@ -50,7 +52,7 @@ def document(
         "failure_reason": str(reason),
     }
     if detail:
-        members["detail"] = detail
+        members["detail"] = tell(detail)
     if job_id is not None:
         members["job_id"] = str(job_id)
     if retry_after is not None:
@@ -58,7 +60,7 @@ def document(
     if result_url is not None:
         members["result_url"] = result_url
     if errors:
-        members["errors"] = [{"field": error.field, "message": error.message} for error in errors]
+        members["errors"] = [{"field": error.field, "message": tell(error.message)} for error in errors]
     return members
 
 
@@ -167,6 +169,11 @@ async def bug(error: BaseException) -> Response:
     where = f"{request.method} {request.path!r}" if has_request_context() else "a request"
     log.error("%s failed", where, exc_info=error)
     return problem(Reason.INTERNAL_ERROR)
+
+
+def here(text: str) -> str:
+    """A sentence of ours in the language that the current request asks for, where it is known there."""
+    return russian(text) if has_request_context() and _language() == "ru" else text
 
 
 def _language() -> str:
