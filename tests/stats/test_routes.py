@@ -50,7 +50,7 @@ async def _evening(lab: Lab) -> None:
     assert (await lab.shoot(b"no photo", slot="slot-002")).status == 415
     assert (await lab.shoot(PHOTO, slot="nowhere")).status == 404
     await lab.set_slot("slot-003", provider="turbotext", settings={})
-    assert ((await lab.shoot(PHOTO, slot="slot-003")).status or 0) >= 500
+    assert (await lab.shoot(PHOTO, slot="slot-003")).status in (502, 503)
     await lab.rest()
     await _a_test(lab)
     await count(lab)
