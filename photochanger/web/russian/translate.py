@@ -32,9 +32,9 @@ class _Sentence:
     """One English template and its Russian one; `{}`, `{n}` … are its holes, see README.md."""
 
     def __init__(self, english: str, russian: str) -> None:
-        literals = _HOLE.split(english)[::2]
-        self.kinds = _HOLE.findall(english)
-        self.russian = russian
+        literals: list[str] = _HOLE.split(english)[::2]
+        self.kinds: list[str] = _HOLE.findall(english)
+        self.russian: str = russian
         self.weight = sum(map(len, literals))
         self.first = literals[0].partition(" ")[0] if " " in literals[0] else ""
         parts = [re.escape(literals[0])]
@@ -71,7 +71,8 @@ class _Book:
         word = text[:_LONGEST_FIRST].partition(" ")[0]
         for sentence in (*self._by_word.get(word, ()), *self._by_word.get("", ())):
             if (found := sentence.pattern.fullmatch(text)) is not None:
-                pairs = zip(sentence.kinds, found.groups(), strict=True)
+                given: tuple[str, ...] = found.groups()
+                pairs = zip(sentence.kinds, given, strict=True)
                 return sentence.russian.format(*(_value(each) if kind == "t" else each for kind, each in pairs))
         return None
 
