@@ -71,9 +71,10 @@ class _Book:
         word = text[:_LONGEST_FIRST].partition(" ")[0]
         for sentence in (*self._by_word.get(word, ()), *self._by_word.get("", ())):
             if (found := sentence.pattern.fullmatch(text)) is not None:
-                given: tuple[str, ...] = found.groups()
-                pairs = zip(sentence.kinds, given, strict=True)
-                return sentence.russian.format(*(_value(each) if kind == "t" else each for kind, each in pairs))
+                pairs = zip(sentence.kinds, found.groups(), strict=True)
+                given = [_value(each) if kind == "t" else str(each) for kind, each in pairs]
+                told: str = sentence.russian.format(*given)
+                return told
         return None
 
 
