@@ -42,7 +42,7 @@ async def test_it_fills_slots_without_one_and_changes_no_other(
         assert [row["version"] for row in after] == [row["version"] + 1 for row in versions]
         told = await db.fetch("SELECT slot_id, version, action, changed_by FROM slot_change ORDER BY slot_id")
         assert [tuple(row) for row in told] == [
-            (slot_id, row["version"], "password", "serg") for slot_id, row in zip(filled, after, strict=True)
+            (slot_id, row["version"], "password_filled", "serg") for slot_id, row in zip(filled, after, strict=True)
         ]
         await lab.house.slots.refresh()
         assert (await lab.shoot(small_photo, slot="slot-002", password=password)).status == 200

@@ -232,7 +232,7 @@ async def test_keys_are_nowhere_to_be_read(
             ("POST", f"{URL}/check", {"key": secret}),
             ("PUT", URL, {"key": secret, "more": 1}),
             ("PUT", URL, {"key": [secret]}),
-            ("PUT", URL, {secret: secret}),
+            ("PUT", URL, {"elsewhere": secret}),
             ("GET", "/api/settings", None),
             ("GET", "/api/settings/changes", None),
             ("GET", "/api/providers", None),
@@ -241,7 +241,7 @@ async def test_keys_are_nowhere_to_be_read(
             ("GET", "/openapi.json", None),
         ):
             answer = await api.request(method, path, json=body)
-            told.append(answer.text if secret not in (body or {}) else "")
+            told.append(answer.text)
         tables = "settings", "settings_change", "slot_change", "audit_event", "attempt", "job"
         for table in tables:
             told += [str(dict(row)) for row in await lab.house.db.fetch(f"SELECT * FROM {table}")]

@@ -44,6 +44,8 @@ def _schema(found: dict[str, Any]) -> dict[str, Any]:
         del found["contentMediaType"]
     if "const" in found:
         found["enum"] = [found.pop("const")]
+    if found.get("required") == []:
+        del found["required"]  # 3.0 wants one name at least
     if isinstance(found.get("examples"), list):
         found["example"] = found.pop("examples")[0]
     for exclusive, bound in _BOUNDS:
