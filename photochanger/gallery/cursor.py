@@ -21,7 +21,7 @@ def cursor_of(at: datetime, entry: UUID) -> str:
     return urlsafe_b64encode(micros.to_bytes(8, signed=True) + entry.bytes).decode()
 
 
-def read_cursor(text: str, field: str = "after") -> tuple[datetime, UUID]:
+def read_cursor(text: str, field: str = "cursor") -> tuple[datetime, UUID]:
     """What a cursor says; of an empty one the beginning. Raises Refusal (validation_failed) for what never was one."""
     if not text:
         return NEWEST

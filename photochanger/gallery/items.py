@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=50, description="How many pictures at most.")]
-After = Annotated[str, msgspec.Meta(max_length=64, description="`meta.next` of the page before.")]
+Cursor = Annotated[str, msgspec.Meta(max_length=64, description="`meta.next_cursor` of the page before.")]
 
 
 class Picture(msgspec.Struct):
@@ -23,9 +23,9 @@ class Picture(msgspec.Struct):
 
 
 class PageMeta(msgspec.Struct):
-    """`next` is the `after` of the next page; null on the last one."""
+    """`next_cursor` is the `cursor` of the next page; null on the last one."""
 
-    next: str | None
+    next_cursor: str | None
 
 
 def picture(row: Mapping[str, Any]) -> Picture:

@@ -14,7 +14,7 @@ from photochanger.domain.permission import Permission
 from photochanger.domain.reasons import Reason
 from photochanger.errors import Refusal
 from photochanger.gallery.cursor import cursor_of, read_cursor
-from photochanger.gallery.items import After, Limit, PageMeta, picture_url
+from photochanger.gallery.items import Cursor, Limit, PageMeta, picture_url
 from photochanger.gallery.listing import State, desk
 from photochanger.gallery.slots import require_slot
 from photochanger.web.contract import contract, json_body
@@ -57,7 +57,7 @@ class DeskQuery(msgspec.Struct, forbid_unknown_fields=True):
 
     state: State = "pending"
     limit: Limit = 20
-    after: After = ""
+    cursor: Cursor = ""
 
 
 class DeskItem(msgspec.Struct):
@@ -115,7 +115,7 @@ def blueprint(db: Db, record: Record) -> Blueprint:
     )
     async def get_desk(slot_id: str) -> Response:
         query = read_query(request, DeskQuery)
-        after = read_cursor(query.after)
+        after = read_cursor(query.cursor)
         await require_slot(db, slot_id)
         rows = await desk(db, slot_id, query.state, after, query.limit + 1)
         items = [_item(row) for row in rows[: query.limit]]

@@ -11,7 +11,7 @@ from photochanger.domain.reasons import Reason
 from photochanger.domain.slot import Slot
 from photochanger.errors import Refusal
 from photochanger.gallery.cursor import cursor_of, read_cursor
-from photochanger.gallery.items import After, Limit, PageMeta, Picture, picture
+from photochanger.gallery.items import Cursor, Limit, PageMeta, Picture, picture
 from photochanger.gallery.listing import gallery
 from photochanger.gallery.page import cacheable, shown
 from photochanger.gallery.seals import Seals
@@ -27,7 +27,7 @@ class GalleryQuery(msgspec.Struct, forbid_unknown_fields=True):
     """What a guest's page asks for."""
 
     limit: Limit = 10
-    after: After = ""
+    cursor: Cursor = ""
     key: Annotated[str, msgspec.Meta(max_length=200, description="What opens a gallery that is not for all.")] = ""
 
 
@@ -57,7 +57,7 @@ def blueprint(db: Db, find_slot: Callable[[str], Slot | None], seals: Seals) -> 
     )
     async def get_gallery(slot_id: str) -> Response:
         query = read_query(request, GalleryQuery)
-        after = read_cursor(query.after)
+        after = read_cursor(query.cursor)
         slot = find_slot(slot_id)
         if slot is None or not _may_see(slot, query.key, seals):
             raise Refusal(Reason.NOT_FOUND)

@@ -45,7 +45,9 @@ class JobsQuery(msgspec.Struct, forbid_unknown_fields=True):
     photo: Annotated[str, msgspec.Meta(min_length=1, max_length=255, description="In either case.")] | None = None
     since: When | None = msgspec.field(name="from", default=None)
     until: When | None = msgspec.field(name="to", default=None)
-    cursor: Annotated[str, msgspec.Meta(max_length=100, description="`meta.next` of the page before.")] | None = None
+    cursor: (
+        Annotated[str, msgspec.Meta(max_length=100, description="`next_cursor` of the page before.")] | None
+    ) = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
 
 
@@ -191,4 +193,4 @@ def _read_cursor(text: str) -> tuple[datetime, UUID]:
             return at, UUID(found[2])
     except (ValueError, OverflowError):
         pass
-    raise invalid(Problem("cursor", "is none of ours: take `meta.next` as it is"))
+    raise invalid(Problem("cursor", "is none of ours: take `next_cursor` as it is"))

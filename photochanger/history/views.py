@@ -84,10 +84,10 @@ class JobRowView(msgspec.Struct):
 
 
 class JobsMeta(msgspec.Struct):
-    """`next` goes on where this page ends; null = there is nothing more. A page may be short, even empty, before."""
+    """`next_cursor` goes on where this page ends; null = there is nothing more. Pages before may be short."""
 
     limit: int
-    next: str | None
+    next_cursor: str | None
 
 
 class JobsView(msgspec.Struct):

@@ -73,7 +73,7 @@ def test_the_queue_holds_what_waits_newest_first(ask: Callable[[Ask], None]) -> 
             assert await queue(client, slot) == put
             assert await queue(client, slot, limit=2) == put[:2]
             page = (await client.get(f"/api/slots/{slot}/moderation", params={"limit": 2})).json()
-            assert await queue(client, slot, limit=3, after=page["meta"]["next"]) == put[2:]
+            assert await queue(client, slot, limit=3, cursor=page["meta"]["next_cursor"]) == put[2:]
             await client.post(f"/api/results/{put[0]}/approve")
             await client.post(f"/api/results/{put[1]}/reject")
             assert await queue(client, slot) == put[2:]
@@ -81,7 +81,7 @@ def test_the_queue_holds_what_waits_newest_first(ask: Callable[[Ask], None]) -> 
             assert await queue(client, slot, state="rejected") == put[1:2]
             assert reason(await client.get("/api/slots/nothing/moderation")) == (404, "slot_not_found")
             assert reason(await client.get("/api/slots/%00/moderation")) == (404, "slot_not_found")
-            for wrong in ({"state": "x"}, {"limit": 51}, {"after": "x"}, {"sort": "up"}):
+            for wrong in ({"state": "x"}, {"limit": 51}, {"cursor": "x"}, {"sort": "up"}):
                 response = await client.get(f"/api/slots/{slot}/moderation", params=wrong)
                 assert reason(response) == (422, "validation_failed"), wrong
 

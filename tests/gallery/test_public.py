@@ -27,17 +27,17 @@ def test_the_last_ten_newest_first_and_the_rest_behind_a_cursor(ask: Callable[[A
             path = f"/public/slots/{slot}"
             assert await ids(client, path) == put[:10]
             first = (await client.get(path, params={"limit": 5})).json()
-            second = (await client.get(path, params={"limit": 5, "after": first["meta"]["next"]})).json()
-            third = (await client.get(path, params={"limit": 5, "after": second["meta"]["next"]})).json()
+            second = (await client.get(path, params={"limit": 5, "cursor": first["meta"]["next_cursor"]})).json()
+            third = (await client.get(path, params={"limit": 5, "cursor": second["meta"]["next_cursor"]})).json()
             shown = [item["url"].rpartition("/")[2] for page in (first, second, third) for item in page["data"]]
             assert shown == [str(each) for each in put]
-            assert third["meta"]["next"] is None
+            assert third["meta"]["next_cursor"] is None
             for wrong in ("0", "51", "x", "-1", "9" * 30):
                 response = await client.get(path, params={"limit": wrong})
                 assert (response.status_code, response.json()["errors"][0]["field"]) == (422, "limit")
             for wrong in ("x", "A" * 31, "A" * 32 + "=", "f" + "_" * 31, "é" * 32, "A" * 65):
-                response = await client.get(path, params={"after": wrong})
-                assert (response.status_code, response.json()["errors"][0]["field"]) == (422, "after"), wrong
+                response = await client.get(path, params={"cursor": wrong})
+                assert (response.status_code, response.json()["errors"][0]["field"]) == (422, "cursor"), wrong
 
     ask(conversation)
 
@@ -51,9 +51,9 @@ def test_pictures_of_one_moment_are_neither_lost_nor_shown_twice(ask: Callable[[
         after = ""
         async with lab.api(None) as client:
             while True:
-                page = (await client.get(f"/public/slots/{slot}", params={"limit": 2, "after": after})).json()
+                page = (await client.get(f"/public/slots/{slot}", params={"limit": 2, "cursor": after})).json()
                 seen += [UUID(item["url"].rpartition("/")[2]) for item in page["data"]]
-                after = page["meta"]["next"]
+                after = page["meta"]["next_cursor"]
                 if after is None:
                     break
         assert len(seen) == 7

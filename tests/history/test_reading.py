@@ -142,9 +142,9 @@ def test_pages_follow_each_other(house: SharedHouse, small_photo: bytes) -> None
         while True:
             answer = (await ask(lab, "/api/jobs", slot="slot-004", limit=2, **cursor)).json()
             found += [job["job_id"] for job in answer["data"]]
-            if answer["meta"]["next"] is None:
+            if answer["meta"]["next_cursor"] is None:
                 break
-            cursor = {"cursor": answer["meta"]["next"]}
+            cursor = {"cursor": answer["meta"]["next_cursor"]}
             await finished(lab, small_photo, slot="slot-004")  # what is newer moves nothing
         assert found == jobs[::-1]
 

@@ -46,7 +46,7 @@ HOUSE: Final[Mapping[str, str]] = {
     "Its end is known, and is being written or told.": "Исход задания уже известен и сейчас записывается.",
     "It has ended by itself meanwhile: {w}.": "Задание тем временем закончилось само: {0}.",
     "must be a time of this century": "ожидается время этого столетия",
-    "is none of ours: take `meta.next` as it is": "это не наше значение: берите `meta.next` без изменений",
+    "is none of ours: take `next_cursor` as it is": "это не наше значение: берите `next_cursor` без изменений",
     # Statistics
     "must be between {w} and {w}": "ожидается дата от {0} до {1}",
     "lies before the beginning": "конец раньше начала",
