@@ -46,7 +46,7 @@ def blueprint(
 
     @routes.get("/api/jobs")
     @contract(
-        "Jobs, the newest first. Go on with `cursor` while there is a `next_cursor`: a page may be short before the end.",
+        "Jobs, the newest first. Go on while there is a `next_cursor`: a page may be short before the end.",
         tag="jobs",
         access=Permission.STATS_READ,
         query=JobsQuery,
