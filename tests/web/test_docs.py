@@ -114,6 +114,7 @@ def test_the_older_form_tells_the_whole_contract() -> None:
         ({"type": ["string", "null"]}, {"type": "string", "nullable": True}),
         ({"type": "integer", "exclusiveMinimum": 0}, {"type": "integer", "minimum": 0, "exclusiveMinimum": True}),
         ({"const": "a"}, {"enum": ["a"]}),
+        ({"type": "object", "required": []}, {"type": "object"}),
         ({"type": "string", "examples": ["a", "b"]}, {"type": "string", "example": "a"}),
         ({"type": "string", "contentMediaType": "image/png"}, {"type": "string", "format": "binary"}),
         ({"$ref": "#/x", "description": "y"}, {"allOf": [{"$ref": "#/x"}], "description": "y"}),

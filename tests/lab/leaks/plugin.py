@@ -12,6 +12,9 @@ from tests.lab.leaks.finder import Finder
 from tests.lab.leaks.sink import TOLD, listeners, written
 from tests.lab.leaks.sources import watch
 
+CLIENTS: Final = ("urllib3", "httpx", "httpcore")
+"""Loggers of the clients that tests use: what they asked and were answered, paths and cookies included. The service uses
+httpcore, too, whose records it must not show: only what it answers to tests is left out."""
 NOISY: Final = ("pyvips", "hypothesis", "asyncio")
 """Loggers of others that write pictures and the like; of theirs is seen what they show anyway."""
 
