@@ -254,9 +254,10 @@ def _identity(fields: dict[str, Any]) -> tuple[str | None, str | None, bool]:
 
     Raises Refusal (validation_failed).
     """
+    nulls = [name for name in ("id", "password") if fields.get(name, ...) is None]
+    problems = [Problem(name, "cannot be null: leave it out") for name in nulls]
     slot_id, password = fields.pop("id", None), fields.pop("password", None)
     generate = fields.pop("generate_password", False)
-    problems = []
     if slot_id is not None and not isinstance(slot_id, str):
         problems.append(Problem("id", "must be text"))
     if not isinstance(generate, bool):

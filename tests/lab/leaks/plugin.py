@@ -12,9 +12,8 @@ from tests.lab.leaks.finder import Finder
 from tests.lab.leaks.sink import TOLD, listeners, written
 from tests.lab.leaks.sources import watch
 
-CLIENTS: Final = ("urllib3", "httpx", "httpcore")
-"""Loggers of the clients that tests use: what they asked and were answered, paths and cookies included. The service uses
-httpcore, too, whose records it must not show: only what it answers to tests is left out."""
+CLIENTS: Final = ("urllib3", "httpx")
+"""Loggers of clients that only tests use: they tell what a test asked for."""
 NOISY: Final = ("pyvips", "hypothesis", "asyncio")
 """Loggers of others that write pictures and the like; of theirs is seen what they show anyway."""
 
@@ -33,6 +32,8 @@ class _Watch:
 
     def log(self, record: logging.LogRecord) -> None:
         """A record, whatever its level, and whoever else sees it."""
+        if record.name.startswith(CLIENTS):
+            return
         if record.name.startswith("httpcore") and "headers.complete" in str(record.msg):
             return  # what a client was answered, cookies included, in the client's own log
         self.take(self._format.format(record), f"a log record of {record.name}")
