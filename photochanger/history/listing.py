@@ -45,9 +45,7 @@ class JobsQuery(msgspec.Struct, forbid_unknown_fields=True):
     photo: Annotated[str, msgspec.Meta(min_length=1, max_length=255, description="In either case.")] | None = None
     since: When | None = msgspec.field(name="from", default=None)
     until: When | None = msgspec.field(name="to", default=None)
-    cursor: (
-        Annotated[str, msgspec.Meta(max_length=100, description="`next_cursor` of the page before.")] | None
-    ) = None
+    cursor: Annotated[str, msgspec.Meta(max_length=100, description="`next_cursor` of the page before.")] | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
 
 
