@@ -244,7 +244,7 @@ def test_an_expired_picture_is_gone_and_its_files_with_it(ask: Callable[[Ask], N
         assert (await client.head(f"/public/results/{expired}")).status_code == 410
         rows = await lab.house.db.fetch("SELECT job_id, scope, cleaned_at FROM media_object")
         cleaned = {row["scope"] for row in rows if row["cleaned_at"] is not None}
-        assert cleaned == {"result", "preview"}
+        assert cleaned == {"result", "preview", "original"}
         assert {row["job_id"] for row in rows if row["cleaned_at"] is not None} == {uuid.UUID(expired)}
         assert (await client.get(f"/public/results/{other}")).status_code == 200
         assert len(_files_of(lab, other)) == 2
