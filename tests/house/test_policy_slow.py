@@ -1,6 +1,9 @@
 """A provider that hangs or is slower than the window: another one comes to the rescue, and both are booked."""
 
+import shutil
 from pathlib import Path
+
+import trio
 
 from photochanger.jobs.attempt import NOT_NEEDED
 from tests.house.policy import (
@@ -30,6 +33,7 @@ async def teach(lab: Lab, photo: bytes, model: str) -> None:
     await lab.rest()
     lab.simulator.calls.clear()
     await lab.house.db.execute("TRUNCATE job CASCADE")
+    await trio.to_thread.run_sync(shutil.rmtree, lab.var / "media" / "originals")
 
 
 async def test_a_look_to_the_rescue(tmp_path: Path, postgres_url: str, small_photo: bytes) -> None:

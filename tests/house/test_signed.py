@@ -246,17 +246,25 @@ def test_the_contract_tells_how_to_sign(house: SharedHouse) -> None:
         async with httpx.AsyncClient(base_url=lab.base_url) as client:
             return (await client.get("/openapi.json")).json()
 
-    operation = house.run(read)["paths"]["/api/ingest/{slot_id}"]["post"]
+    contract = house.run(read)
+    operation = contract["paths"]["/api/ingest/{slot_id}"]["post"]
+    answers = {status: _resolved(contract, answer) for status, answer in operation["responses"].items()}
     parameters = {(each["in"], each["name"]): each for each in operation["parameters"]}
     named = {("header", name) for name in (*HEADERS, "Idempotency-Key")} | {("query", name) for name in QUERY}
     assert set(parameters) == named | {("path", "slot_id")}
     assert not any(parameters[each]["required"] for each in named)
     for reason in (CREDENTIALS, EXPIRED, "replayed_nonce"):
-        assert f"`{reason}`" in operation["responses"]["401"]["description"]
+        assert f"`{reason}`" in answers["401"]["description"]
     for reason in ("rate_limited", "slot_busy", "queue_full", "budget_exhausted"):
-        assert f"`{reason}`" in operation["responses"]["429"]["description"]
-    assert {"RateLimit", "RateLimit-Policy", "Retry-After"} <= set(operation["responses"]["429"]["headers"])
-    assert {"RateLimit", "RateLimit-Policy", "Idempotent-Replayed"} <= set(operation["responses"]["200"]["headers"])
+        assert f"`{reason}`" in answers["429"]["description"]
+    assert {"RateLimit", "RateLimit-Policy", "Retry-After"} <= set(answers["429"]["headers"])
+    assert {"RateLimit", "RateLimit-Policy", "Idempotent-Replayed"} <= set(answers["200"]["headers"])
+
+
+def _resolved(contract: Any, answer: Any) -> Any:
+    """An answer that several operations share lies among the components."""
+    name = answer.get("$ref", "").removeprefix("#/components/responses/")
+    return contract["components"]["responses"][name] if name else answer
 
 
 # --- names of guests' photos ------------------------------------------------------------------------------------
