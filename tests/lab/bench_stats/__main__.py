@@ -44,7 +44,7 @@ async def bench(work: Path, sizes: tuple[int, ...], rounds: int) -> bool:
                 await fill(db, size, partial(count_all, db, say), say)
                 ask = partial(measure, int(server.ready["port"]), rounds)
                 found[size] = await trio.to_thread.run_sync(ask)
-                say(f"{size:,} calls: asked")
+                say(f"{size:,} calls, p95: " + ", ".join(f"{name} {p95:.1f}" for name, (_, p95) in found[size].items()))
         kept = table(found)
         await speed(db, work, sizes[-1])
         db.disconnect("the bench is over")
