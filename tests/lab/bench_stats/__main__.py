@@ -99,7 +99,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="only 10,000 and 100,000 calls")
     given = parser.parse_args()
     started = time.monotonic()
-    work = Path(tempfile.mkdtemp(prefix="photochanger-bench-", dir="/tmp"))
+    work = Path(tempfile.mkdtemp(prefix="photochanger-bench-stats-", dir="/tmp"))
     work.chmod(0o755)  # the embedded database's own account must be able to enter
     try:
         sizes, rounds = (QUICK_SIZES, QUICK_ROUNDS) if given.quick else (SIZES, ROUNDS)
