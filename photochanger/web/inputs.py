@@ -46,15 +46,18 @@ def parse_json(raw: bytes | str, kind: type[T], where: str = "") -> T:
     return _converted(document, kind, strict=True, where=where)
 
 
-def read_query(request: Request, kind: type[T]) -> T:
+def read_query(request: Request, kind: type[T], *, strangers: bool = False) -> T:
     """The query as `kind`, a msgspec struct. Raises Refusal: `validation_failed`, naming the parameter.
 
-    A parameter that is not known is refused: a filter with a typing error would show everything.
+    A parameter that is not known is refused: a filter with a typing error would show everything. With `strangers` it is
+    passed over: links that people send each other gather such.
     """
     values: dict[str, Any] = {}
     fields = msgspec.structs.fields(cast("type[msgspec.Struct]", kind))
     known = {field.encode_name: _holds(field.type, datetime) for field in fields}
     for name, given in request.args.lists():
+        if name not in known and strangers:
+            continue
         if name not in known:
             raise invalid(Problem(name.replace("\0", "")[:60], "there is no such parameter"))
         if len(given) > 1:

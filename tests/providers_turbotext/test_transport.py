@@ -273,7 +273,7 @@ async def test_the_key_and_the_links_show_nowhere(
         outcomes.append(await driver.call(make_call(seconds=3 if scenario != "hold(9)" else 0.5)))
     assert outcomes[1].message == "the key *** is wrong"
     shown = caplog.text + repr(outcomes) + repr(driver) + str(driver) + "".join(capfd.readouterr())
-    shown += repr(vars(driver)["_service"]) + repr(vars(driver)["_downloads"])
+    shown += repr(vars(driver)["_access"])
     assert KEY not in shown
     assert "-secret-guest" not in shown
     assert len(shelf.published) == len(outcomes)

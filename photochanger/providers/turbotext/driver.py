@@ -144,8 +144,7 @@ class TurbotextDriver:
             form = create_form(call.operation, call.settings, photo, templates)
             access = self._access
             work = self._work(access, call, None)
-            secrets = (access.key, photo, *templates.values())
-            return await self._run(call, work, lambda: work.create(form), *secrets)
+            return await self._run(call, work, lambda: work.create(form), access, photo, *templates.values())
 
     async def resume(self, call: Call, handle: str) -> AttemptOutcome:
         """Take up the job with the queue id `handle` after a crash: from get_result on, nothing is created.
@@ -155,8 +154,8 @@ class TurbotextDriver:
         access = self._access
         work = self._work(access, call, handle)
         if self.missing is not None:
-            return self._booked(self._no_key(self.missing), work)
-        return await self._run(call, work, work.follow, access.key)
+            return self._booked(self._no_key(self.missing), work, access)
+        return await self._run(call, work, work.follow, access)
 
     def _unable(self, call: Call) -> AttemptOutcome | None:
         if self.missing is not None:
@@ -188,7 +187,7 @@ class TurbotextDriver:
         return Work(access.service, access.downloads, call, pause=self._pause, patience=self._patience, handle=handle)
 
     async def _run(
-        self, call: Call, work: Work, start: Callable[[], Awaitable[AttemptOutcome]], *secrets: str | None
+        self, call: Call, work: Work, start: Callable[[], Awaitable[AttemptOutcome]], access: "_Access", *links: str
     ) -> AttemptOutcome:
         """`start` until the deadline, booked. Links are unguessable on purpose: they are blotted out like the key."""
         outcome = None
@@ -196,10 +195,10 @@ class TurbotextDriver:
             outcome = await start()
         if outcome is None:
             outcome = AttemptOutcome(Verdict.TIMEOUT, message=work.trouble, possibly_billed=work.maybe_billed)
-        return self._booked(outcome, work, *secrets)
+        return self._booked(outcome, work, access, *links)
 
-    def _booked(self, outcome: AttemptOutcome, work: Work, *secrets: str | None) -> AttemptOutcome:
-        outcome = replace(outcome, message=shorten(outcome.message, *secrets))
+    def _booked(self, outcome: AttemptOutcome, work: Work, access: "_Access", *links: str) -> AttemptOutcome:
+        outcome = replace(outcome, message=shorten(outcome.message, access.key, *links))
         if work.handle is None:
             return outcome
         # A job exists: a second one would be charged a second time, even if this one's picture turns out to be bad.
