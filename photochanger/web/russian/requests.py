@@ -13,6 +13,7 @@ REQUESTS: Final[Mapping[str, str]] = {
     "contains the character NUL, which cannot be stored": "содержит символ NUL, который нельзя сохранить",
     "contains the character NUL": "содержит символ NUL",
     "there is no such parameter": "такого параметра нет",
+    "cannot be null: leave it out": "null здесь не допускается: не указывайте это поле",
     "cannot be null: leave the parameter out": "null здесь не допускается: не указывайте этот параметр",
     "must be a time as in 2026-11-28T10:00:00Z": "ожидается время, например 2026-11-28T10:00:00Z",
     "is given more than once": "указано больше одного раза",
