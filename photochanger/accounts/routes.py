@@ -16,13 +16,11 @@ from photochanger.accounts.views import (
     AccountsMeta,
     AccountView,
     AuditList,
-    AuditMeta,
+    AuditPlace,
     AuditQuery,
     Credentials,
     SessionView,
     TokenView,
-    cursor_of,
-    read_cursor,
 )
 from photochanger.domain.permission import Permission
 from photochanger.domain.reasons import Reason
@@ -34,6 +32,7 @@ from photochanger.web.guard import Identity, caller
 from photochanger.web.inputs import invalid, read_json, read_query
 from photochanger.web.openapi import SESSION_COOKIE
 from photochanger.web.outputs import answer, nothing
+from photochanger.web.paging import page_of, read_cursor
 
 _LOGIN_PROBLEMS: Final = (Reason.UNAUTHENTICATED, Reason.LOGIN_LOCKED, Reason.DATABASE_UNAVAILABLE)
 _LOCKED: Final = {429: {"Retry-After": "Seconds until the lock ends."}}
@@ -128,6 +127,7 @@ def blueprint(
     )
     async def list_events() -> Response:
         asked = read_query(request, AuditQuery)
+        after = read_cursor(asked.cursor, AuditPlace)
         found = await events.read(
             limit=asked.limit + 1,
             action=asked.action,
@@ -135,10 +135,9 @@ def blueprint(
             subject=asked.subject,
             since=_utc(asked.since, "from"),
             until=_utc(asked.until, "to"),
-            before=_before(asked.cursor),
+            before=after and after.id,
         )
-        page = found[: asked.limit]
-        return answer(AuditList(page, AuditMeta(cursor_of(page[-1].id) if len(found) > len(page) else None)))
+        return answer(AuditList(*page_of(found, asked.limit, lambda event: AuditPlace(event.id))))
 
     def _session(who: Identity) -> SessionView:
         expires_at = datetime.fromtimestamp(who.expires_at, UTC)
@@ -167,10 +166,3 @@ def _utc(moment: datetime | None, name: str) -> datetime | None:
         return moment.astimezone(UTC) if moment else None
     except OverflowError:
         raise invalid(Problem(name, "is no time that can be")) from None
-
-
-def _before(cursor: str | None) -> int | None:
-    try:
-        return None if cursor is None else read_cursor(cursor)
-    except ValueError:
-        raise invalid(Problem("cursor", "must be the next_cursor of a page")) from None

@@ -1,18 +1,16 @@
 """What the routes of accounts take and give."""
 
-import re
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
 from photochanger.accounts.audit import AuditEvent
 from photochanger.domain.permission import Permission
+from photochanger.web.paging import Cursor, Number, PageMeta
 
 LONGEST_PASSWORD = 1024
-_BIGGEST_ID = 2**63 - 1
-_CURSOR = re.compile(r"e[0-9a-f]{1,16}")
 
 _Text = Annotated[str, Meta(min_length=1, max_length=100)]
 _Time = Annotated[datetime, Meta(tz=True)]
@@ -73,30 +71,18 @@ class AuditQuery(msgspec.Struct, forbid_unknown_fields=True, rename={"since": "f
     subject: _Text | None = None
     since: _Time | None = None
     until: _Time | None = None
-    cursor: Annotated[str, Meta(max_length=40, description="`next_cursor` of the page before.")] | None = None
+    cursor: Cursor | None = None
     limit: Annotated[int, Meta(ge=1, le=200)] = 50
 
 
-class AuditMeta(msgspec.Struct):
-    """`next_cursor` leads to older events; null when there are none."""
+class AuditPlace(NamedTuple):
+    """Where an event stands in the list."""
 
-    next_cursor: str | None
+    id: Number
 
 
 class AuditList(msgspec.Struct):
     """Events, newest first."""
 
     data: list[AuditEvent]
-    meta: AuditMeta
-
-
-def cursor_of(event_id: int) -> str:
-    """Where the page behind this event begins, as a text that means nothing to anybody else."""
-    return f"e{event_id:x}"
-
-
-def read_cursor(cursor: str) -> int:
-    """The id that a cursor was made of. Raises ValueError."""
-    if not _CURSOR.fullmatch(cursor) or (found := int(cursor[1:], 16)) > _BIGGEST_ID:
-        raise ValueError("the cursor is none of ours")
-    return found
+    meta: PageMeta

@@ -70,7 +70,7 @@ def blueprint(db: Db, results: Results, media: MediaStore, seals: Seals, address
         headers={404: {"Retry-After": "Seconds after which the picture may be there; absent when it never will be."}},
     )
     async def get_guest(token: str) -> Response:
-        query = read_query(request, GuestQuery, strangers=True)
+        query = read_query(request, GuestQuery)
         job_id = seals.job_of(token)
         if job_id is None:
             raise Refusal(Reason.NOT_FOUND)

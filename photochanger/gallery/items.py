@@ -8,7 +8,6 @@ from uuid import UUID
 import msgspec
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=50, description="How many pictures at most.")]
-Cursor = Annotated[str, msgspec.Meta(max_length=64, description="`meta.next_cursor` of the page before.")]
 
 
 class Picture(msgspec.Struct):
@@ -20,12 +19,6 @@ class Picture(msgspec.Struct):
     width: int
     height: int
     expires_at: datetime
-
-
-class PageMeta(msgspec.Struct):
-    """`next_cursor` is the `cursor` of the next page; null on the last one."""
-
-    next_cursor: str | None
 
 
 def picture(row: Mapping[str, Any]) -> Picture:

@@ -1,13 +1,12 @@
 """Which pictures a gallery shows: newest first, found through the slot's own index, however many rows there are."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any, Final, Literal
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
 from photochanger.db.facade import Db
 from photochanger.domain.slot import Slot
-from photochanger.gallery.cursor import NEWEST
 
 State = Literal["pending", "approved", "rejected"]
 
@@ -39,7 +38,18 @@ _DESK: Final[Mapping[State, str]] = {
 }
 
 
-async def gallery(db: Db, slot: Slot, after: tuple[datetime, UUID], limit: int) -> list[dict[str, Any]]:
+class Place(NamedTuple):
+    """Where a picture stands in a list: when it was taken, and its job."""
+
+    taken_at: datetime
+    job_id: UUID
+
+
+NEWEST: Final = Place(datetime(2100, 1, 1, tzinfo=UTC), UUID(int=0))
+"""Where a list begins that shows the newest first."""
+
+
+async def gallery(db: Db, slot: Slot, after: Place, limit: int) -> list[dict[str, Any]]:
     """What a guest may see of a slot, from behind `after` on. Raises DatabaseUnavailable."""
     return [dict(row) for row in await db.fetch(_GALLERY, *after, limit, slot.id, slot.moderated)]
 
@@ -55,6 +65,11 @@ async def galleries(db: Db, slots: Sequence[Slot], limit: int) -> dict[str, list
     return found
 
 
-async def desk(db: Db, slot_id: str, state: State, after: tuple[datetime, UUID], limit: int) -> list[dict[str, Any]]:
+async def desk(db: Db, slot_id: str, state: State, after: Place, limit: int) -> list[dict[str, Any]]:
     """What a moderator sees of a slot, from behind `after` on. Raises DatabaseUnavailable."""
     return [dict(row) for row in await db.fetch(_DESK[state], *after, limit, slot_id)]
+
+
+def place_of(row: Mapping[str, Any]) -> Place:
+    """Where a row stands in its list."""
+    return Place(row["taken_at"], row["job_id"])

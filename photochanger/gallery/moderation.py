@@ -13,14 +13,14 @@ from photochanger.db.facade import Db
 from photochanger.domain.permission import Permission
 from photochanger.domain.reasons import Reason
 from photochanger.errors import Refusal
-from photochanger.gallery.cursor import cursor_of, read_cursor
-from photochanger.gallery.items import Cursor, Limit, PageMeta, picture_url
-from photochanger.gallery.listing import State, desk
+from photochanger.gallery.items import Limit, picture_url
+from photochanger.gallery.listing import NEWEST, Place, State, desk, place_of
 from photochanger.gallery.slots import require_slot
 from photochanger.web.contract import contract, json_body
 from photochanger.web.guard import caller
 from photochanger.web.inputs import read_id, read_query
 from photochanger.web.outputs import answer
+from photochanger.web.paging import Cursor, PageMeta, page_of, read_cursor
 
 Decision = Literal["approve", "reject", "undecide"]
 Record = Callable[..., Awaitable[None]]
@@ -57,7 +57,7 @@ class DeskQuery(msgspec.Struct, forbid_unknown_fields=True):
 
     state: State = "pending"
     limit: Limit = 20
-    cursor: Cursor = ""
+    cursor: Cursor | None = None
 
 
 class DeskItem(msgspec.Struct):
@@ -115,12 +115,11 @@ def blueprint(db: Db, record: Record) -> Blueprint:
     )
     async def get_desk(slot_id: str) -> Response:
         query = read_query(request, DeskQuery)
-        after = read_cursor(query.cursor)
+        after = read_cursor(query.cursor, Place) or NEWEST
         await require_slot(db, slot_id)
-        rows = await desk(db, slot_id, query.state, after, query.limit + 1)
-        items = [_item(row) for row in rows[: query.limit]]
-        more = len(rows) > query.limit
-        return answer(DeskView(items, PageMeta(cursor_of(items[-1].taken_at, items[-1].job_id) if more else None)))
+        found = await desk(db, slot_id, query.state, after, query.limit + 1)
+        rows, meta = page_of(found, query.limit, place_of)
+        return answer(DeskView([_item(row) for row in rows], meta))
 
     return routes
 

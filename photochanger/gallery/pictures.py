@@ -36,7 +36,7 @@ def blueprint(results: Results, previews: Previews, media: MediaStore) -> Bluepr
         problems=(Reason.NOT_FOUND, Reason.RESULT_EXPIRED, Reason.DATABASE_UNAVAILABLE, Reason.STORAGE_UNAVAILABLE),
     )
     async def get_picture(job_id: str) -> Response:
-        query = read_query(request, PictureQuery, strangers=True)
+        query = read_query(request, PictureQuery)
         row = await results.visible(read_id(job_id))
         return await send_file(
             media.locate(row["path"]),

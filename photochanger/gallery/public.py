@@ -10,24 +10,24 @@ from photochanger.db.facade import Db
 from photochanger.domain.reasons import Reason
 from photochanger.domain.slot import Slot
 from photochanger.errors import Refusal
-from photochanger.gallery.cursor import cursor_of, read_cursor
-from photochanger.gallery.items import Cursor, Limit, PageMeta, Picture, picture
-from photochanger.gallery.listing import gallery
+from photochanger.gallery.items import Limit, Picture, picture
+from photochanger.gallery.listing import NEWEST, Place, gallery, place_of
 from photochanger.gallery.page import cacheable, shown
 from photochanger.gallery.seals import Seals
 from photochanger.web.access import Access
 from photochanger.web.contract import Body, contract, json_body
 from photochanger.web.inputs import read_query
+from photochanger.web.paging import Cursor, PageMeta, page_of, read_cursor
 
 FRESH = "max-age=5"
 """A guest waits for a picture that was just taken; a gallery that is closed or a picture that is rejected must go."""
 
 
-class GalleryQuery(msgspec.Struct, forbid_unknown_fields=True):
+class GalleryQuery(msgspec.Struct):
     """What a guest's page asks for."""
 
     limit: Limit = 10
-    cursor: Cursor = ""
+    cursor: Cursor | None = None
     key: Annotated[str, msgspec.Meta(max_length=200, description="What opens a gallery that is not for all.")] = ""
 
 
@@ -57,15 +57,13 @@ def blueprint(db: Db, find_slot: Callable[[str], Slot | None], seals: Seals) -> 
     )
     async def get_gallery(slot_id: str) -> Response:
         query = read_query(request, GalleryQuery)
-        after = read_cursor(query.cursor)
+        after = read_cursor(query.cursor, Place) or NEWEST
         slot = find_slot(slot_id)
         if slot is None or not _may_see(slot, query.key, seals):
             raise Refusal(Reason.NOT_FOUND)
-        rows = await gallery(db, slot, after, query.limit + 1)
-        pictures = [picture(row) for row in rows[: query.limit]]
-        more = len(rows) > query.limit
-        last = rows[query.limit - 1] if more else None
-        view = GalleryView(pictures, PageMeta(cursor_of(last["taken_at"], last["job_id"]) if last else None))
+        rows, meta = page_of(await gallery(db, slot, after, query.limit + 1), query.limit, place_of)
+        pictures = [picture(row) for row in rows]
+        view = GalleryView(pictures, meta)
         scope = "public" if slot.gallery == "public" else "private"
         body, mime = shown(request, view, [("", pictures)])
         return cacheable(request, body, mime, cache_control=f"{scope}, {FRESH}")

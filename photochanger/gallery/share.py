@@ -29,7 +29,7 @@ from photochanger.web.outputs import answer
 Record = Callable[..., Awaitable[None]]
 
 
-class ShareQuery(msgspec.Struct, forbid_unknown_fields=True):
+class ShareQuery(msgspec.Struct):
     """How much of each slot is shown."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=10, description="Pictures of each slot at most.")] = 10

@@ -5,11 +5,9 @@ not fill the page, it is short and says where to go on: so no filter, however ra
 table. Names are the exception: few photos have one name, and those few are read first, if they are few.
 """
 
-import base64
-import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -19,6 +17,7 @@ from photochanger.domain.job import JobStatus, Source
 from photochanger.domain.reasons import Reason
 from photochanger.errors import Problem
 from photochanger.web.inputs import invalid
+from photochanger.web.paging import Cursor, cursor_of, read_cursor
 
 SCAN: Final = 5_000
 """Rows that one page looks at."""
@@ -27,7 +26,6 @@ FEW: Final = 2_000
 
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _END: Final = datetime(2100, 1, 1, tzinfo=UTC)
-_CURSOR: Final = re.compile(r"([0-9]{1,17})-([0-9a-f]{32})")
 _FAILED: Final = (JobStatus.FAILED, JobStatus.TIMEOUT, JobStatus.CANCELLED)
 _OPEN: Final = (JobStatus.QUEUED, JobStatus.PROCESSING)
 
@@ -45,8 +43,13 @@ class JobsQuery(msgspec.Struct, forbid_unknown_fields=True):
     photo: Annotated[str, msgspec.Meta(min_length=1, max_length=255, description="In either case.")] | None = None
     since: When | None = msgspec.field(name="from", default=None)
     until: When | None = msgspec.field(name="to", default=None)
-    cursor: Annotated[str, msgspec.Meta(max_length=100, description="`next_cursor` of the page before.")] | None = None
+    cursor: Cursor | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
+
+
+class _Place(NamedTuple):
+    created_at: datetime
+    job_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +122,14 @@ async def list_jobs(db: Db, query: JobsQuery) -> Page:
         limit=query.limit + 1,
     )
     rows = [dict(row) for row in await db.fetch(statement, *values)]
-    last = rows[-1] if rows else None
-    if last is not None and last["place"] == SCAN:
-        return Page([_named(row) for row in rows if row["fits"]][: query.limit], _cursor(last))
-    if len(rows) > query.limit:
-        return Page([_named(row) for row in rows[: query.limit]], _cursor(rows[query.limit - 1]))
-    return Page([_named(row) for row in rows], None)
+    fitting = [row for row in rows if row["fits"]]
+    last = None
+    if len(fitting) > query.limit:
+        last = fitting[query.limit - 1]
+    elif rows and rows[-1]["place"] == SCAN:
+        last = rows[-1]
+    following = None if last is None else cursor_of(_Place(last["created_at"], last["id"]))
+    return Page([_named(row) for row in fitting[: query.limit]], following)
 
 
 async def _are_few(db: Db, name: str) -> bool:
@@ -145,7 +150,7 @@ class _Values(list[Any]):
 def _place(query: JobsQuery, values: _Values) -> list[str]:
     """From when to when, in which slot, and from where the page before has ended."""
     since, until = _bounded("from", query.since or _EPOCH), _bounded("to", query.until or _END)
-    end, last = (until, None) if query.cursor is None else _read_cursor(query.cursor)
+    end, last = read_cursor(query.cursor, _Place) or (until, None)
     low, high = values.put(since), values.put(end)
     found = [f"created_at < {values.put(until)}"]
     if query.slot is None:
@@ -177,18 +182,3 @@ def _bounded(field: str, moment: datetime) -> datetime:
     if not _EPOCH.year <= moment.year <= _END.year:
         raise invalid(Problem(field, "must be a time of this century"))
     return moment
-
-
-def _cursor(row: dict[str, Any]) -> str:
-    microseconds = (row["created_at"] - _EPOCH) // timedelta(microseconds=1)
-    return base64.urlsafe_b64encode(f"{microseconds}-{row['id'].hex}".encode()).decode().rstrip("=")
-
-
-def _read_cursor(text: str) -> tuple[datetime, UUID]:
-    try:
-        found = _CURSOR.fullmatch(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode())
-        if found is not None and (at := _EPOCH + timedelta(microseconds=int(found[1]))) < _END:
-            return at, UUID(found[2])
-    except (ValueError, OverflowError):
-        pass
-    raise invalid(Problem("cursor", "is none of ours: take `next_cursor` as it is"))

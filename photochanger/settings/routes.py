@@ -12,7 +12,7 @@ from photochanger.domain.reasons import Reason
 from photochanger.settings.book import SettingsBook
 from photochanger.settings.change import change_house, wish_of
 from photochanger.settings.ingest_password import IngestPassword
-from photochanger.settings.journal import read_changes
+from photochanger.settings.journal import ChangePlace, place_of, read_changes
 from photochanger.settings.provider_keys import ProviderKeys
 from photochanger.settings.views import (
     KeyCheckIn,
@@ -20,7 +20,6 @@ from photochanger.settings.views import (
     NewIngestPasswordView,
     ProviderKeyIn,
     ProviderKeyView,
-    SettingsChangesMeta,
     SettingsChangesQuery,
     SettingsChangesView,
     SettingsIn,
@@ -34,6 +33,7 @@ from photochanger.web.contract import contract, json_body
 from photochanger.web.guard import caller
 from photochanger.web.inputs import read_json, read_query, required_version
 from photochanger.web.outputs import answer
+from photochanger.web.paging import page_of, read_cursor
 from photochanger.web.problems import here
 
 Record = Callable[..., Awaitable[None]]
@@ -107,8 +107,10 @@ def blueprint(db: Db, book: SettingsBook, keys: ProviderKeys, password: IngestPa
     )
     async def get_changes() -> Response:
         query = read_query(request, SettingsChangesQuery)
-        rows, following = await read_changes(db, key=query.key, cursor=query.cursor, limit=query.limit)
-        return answer(SettingsChangesView([change_view(row) for row in rows], SettingsChangesMeta(following)))
+        after = read_cursor(query.cursor, ChangePlace)
+        found = await read_changes(db, key=query.key, after=after, limit=query.limit + 1)
+        rows, meta = page_of(found, query.limit, place_of)
+        return answer(SettingsChangesView([change_view(row) for row in rows], meta))
 
     @routes.put("/api/settings/provider-keys/<provider>")
     @contract(

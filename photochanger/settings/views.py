@@ -17,6 +17,7 @@ from photochanger.settings.house import FIELDS, Field
 from photochanger.settings.ingest_password import is_set
 from photochanger.settings.rows import HOUSE, INGEST_PASSWORD, Row
 from photochanger.web.inputs import invalid
+from photochanger.web.paging import Cursor, PageMeta
 
 Value = float | int | bool | None
 Key = Annotated[
@@ -120,24 +121,18 @@ class SettingsChangeView(msgspec.Struct):
     changed_by: str
 
 
-class SettingsChangesMeta(msgspec.Struct):
-    """Where the list goes on; null behind its end."""
-
-    next_cursor: str | None
-
-
 class SettingsChangesView(msgspec.Struct):
     """A page of the journal, newest first."""
 
     data: list[SettingsChangeView]
-    meta: SettingsChangesMeta
+    meta: PageMeta
 
 
 class SettingsChangesQuery(msgspec.Struct, forbid_unknown_fields=True):
     """Which changes are asked for."""
 
     key: Annotated[str, Meta(max_length=80, description="Only of this one, as in `house`.")] | None = None
-    cursor: Annotated[str, Meta(max_length=200, description="Of the page before.")] | None = None
+    cursor: Cursor | None = None
     limit: Annotated[int, Meta(ge=1, le=200)] = 50
 
 

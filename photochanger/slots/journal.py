@@ -4,12 +4,9 @@ A row is written in the transaction of the change itself, and holds only the fie
 that it changed, never what it is or was.
 """
 
-import base64
-import binascii
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -18,6 +15,7 @@ from photochanger.db.transaction import Transaction
 from photochanger.domain.reasons import Reason
 from photochanger.errors import Problem, Refusal, SlotInvalid
 from photochanger.slots.fields import FIELDS, RISING, TEMPLATES, document
+from photochanger.web.paging import Number
 
 _WRITE: Final = """
 INSERT INTO slot_change (slot_id, version, action, before, after, changed_by) VALUES ($1, $2, $3, $4, $5, $6)
@@ -28,6 +26,12 @@ WHERE slot_id = $1 AND version < $2 ORDER BY version DESC LIMIT $3
 """
 _SINCE: Final = "SELECT version, before FROM slot_change WHERE slot_id = $1 AND version > $2 ORDER BY version DESC"
 _NEWEST: Final = 2**62
+
+
+class ChangePlace(NamedTuple):
+    """Where a change stands in the journal of its slot."""
+
+    version: Number
 
 
 class SlotChangeView(msgspec.Struct):
@@ -80,24 +84,6 @@ async def undone(transaction: Transaction, row: Mapping[str, Any], version: int)
     return {
         field: value for field, value in back.items() if field not in RISING and (field in FIELDS or field == TEMPLATES)
     }
-
-
-def cursor_of(version: int) -> str:
-    """The opaque text that stands for "older than this version"."""
-    return base64.urlsafe_b64encode(f"v{version}".encode()).decode().rstrip("=")
-
-
-def read_cursor(text: str | None) -> int | None:
-    """The version of a cursor. Raises Refusal (validation_failed) for one that was never ours."""
-    if text is None:
-        return None
-    try:
-        plain = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
-    except (binascii.Error, ValueError):
-        plain = ""
-    if re.fullmatch(r"v[0-9]{1,18}", plain) is None:
-        raise Refusal(Reason.VALIDATION_FAILED, errors=[Problem("cursor", "is not one that was given here")])
-    return int(plain[1:])
 
 
 def _require_all(found: Sequence[int], version: int, newest: int) -> None:

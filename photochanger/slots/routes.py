@@ -10,7 +10,7 @@ from photochanger.domain.permission import Permission
 from photochanger.domain.reasons import Reason
 from photochanger.errors import Problem
 from photochanger.slots.desk import Row, SlotDesk
-from photochanger.slots.journal import cursor_of, read_cursor
+from photochanger.slots.journal import ChangePlace
 from photochanger.slots.passwords import LONGEST, SHORTEST, generated
 from photochanger.slots.showing import Showing
 from photochanger.slots.views import (
@@ -22,7 +22,6 @@ from photochanger.slots.views import (
     ChangesQuery,
     CountMeta,
     CreatedSlotView,
-    PageMeta,
     PasswordView,
     RestoreIn,
     SigningKeyView,
@@ -39,6 +38,7 @@ from photochanger.web.contract import contract, json_body
 from photochanger.web.guard import caller
 from photochanger.web.inputs import invalid, read_json, read_query, required_version
 from photochanger.web.outputs import answer, nothing
+from photochanger.web.paging import page_of, read_cursor
 
 TAG = "slots"
 ACCESS = Permission.SLOTS_WRITE
@@ -184,9 +184,9 @@ def blueprint(desk: SlotDesk, showing: Showing) -> Blueprint:
     )
     async def list_slot_changes(slot_id: str) -> Response:
         query = read_query(request, ChangesQuery)
-        found = await desk.changes(slot_id, before=read_cursor(query.cursor), limit=query.limit + 1)
-        page = found[: query.limit]
-        return answer(SlotChangeList(page, PageMeta(cursor_of(page[-1].version) if len(found) > len(page) else None)))
+        after = read_cursor(query.cursor, ChangePlace)
+        found = await desk.changes(slot_id, before=after and after.version, limit=query.limit + 1)
+        return answer(SlotChangeList(*page_of(found, query.limit, lambda change: ChangePlace(change.version))))
 
     @routes.post("/api/slots/<slot_id>/restore")
     @contract(

@@ -15,6 +15,7 @@ from photochanger.slots.journal import SlotChangeView
 from photochanger.slots.passwords import LONGEST, SHORTEST
 from photochanger.slots.presets import PRESET_FIELDS, PresetView
 from photochanger.web.contract import FieldError
+from photochanger.web.paging import Cursor, PageMeta
 
 SlotId = Annotated[str, Meta(pattern=f"^{SLOT_ID.pattern}$", description="a-z 0-9 -", examples=["slot-016"])]
 Password = Annotated[
@@ -148,12 +149,6 @@ class CountMeta(msgspec.Struct):
     total: int
 
 
-class PageMeta(msgspec.Struct):
-    """Where the list goes on; null at its end."""
-
-    next_cursor: str | None
-
-
 class SlotList(msgspec.Struct):
     """Slots."""
 
@@ -228,7 +223,7 @@ class SlotsQuery(msgspec.Struct, forbid_unknown_fields=True):
 class ChangesQuery(msgspec.Struct, forbid_unknown_fields=True):
     """Which part of the journal."""
 
-    cursor: Annotated[str, Meta(max_length=100, description="`next_cursor` of the page before.")] | None = None
+    cursor: Cursor | None = None
     limit: Annotated[int, Meta(ge=1, le=200)] = 50
 
 

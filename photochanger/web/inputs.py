@@ -46,19 +46,19 @@ def parse_json(raw: bytes | str, kind: type[T], where: str = "") -> T:
     return _converted(document, kind, strict=True, where=where)
 
 
-def read_query(request: Request, kind: type[T], *, strangers: bool = False) -> T:
+def read_query(request: Request, kind: type[T]) -> T:
     """The query as `kind`, a msgspec struct. Raises Refusal: `validation_failed`, naming the parameter.
 
-    A parameter that is not known is refused: a filter with a typing error would show everything. With `strangers` it is
-    passed over: links that people send each other gather such.
+    A kind that forbids unknown fields refuses unknown parameters: a filter with a typing error would show everything.
+    Others pass over them: links that people send each other gather such.
     """
     values: dict[str, Any] = {}
-    fields = msgspec.structs.fields(cast("type[msgspec.Struct]", kind))
-    known = {field.encode_name: _holds(field.type, datetime) for field in fields}
+    struct = cast("type[msgspec.Struct]", kind)
+    known = {field.encode_name: _holds(field.type, datetime) for field in msgspec.structs.fields(struct)}
     for name, given in request.args.lists():
-        if name not in known and strangers:
-            continue
         if name not in known:
+            if not struct.__struct_config__.forbid_unknown_fields:
+                continue
             raise invalid(Problem(name.replace("\0", "")[:60], "there is no such parameter"))
         if len(given) > 1:
             raise invalid(Problem(name[:60], "is given more than once"))

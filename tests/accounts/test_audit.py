@@ -12,7 +12,6 @@ from photochanger.accounts.audit import Audit
 from photochanger.accounts.credentials import Account, write_accounts
 from photochanger.accounts.sweep import EVERY, Sweeper
 from photochanger.accounts.throttle import ACCOUNT_TRIES, ADDRESS_TRIES
-from photochanger.accounts.views import cursor_of, read_cursor
 from photochanger.db.facade import Db
 from photochanger.domain.permission import Permission
 from photochanger.errors import DatabaseUnavailable
@@ -261,15 +260,8 @@ def test_pages(house: SharedHouse) -> None:
         ("from", "0001-01-01T00:00:00+14:00"),
         ("to", "9999-12-31T23:59:59-14:00"),
         ("cursor", ""),
-        ("cursor", "e"),
-        ("cursor", "7"),
-        ("cursor", "e-1"),
-        ("cursor", "e+1"),
-        ("cursor", "e1_0"),
-        ("cursor", "e0x1"),
-        ("cursor", "e٣"),
-        ("cursor", "effffffffffffffff"),
-        ("cursor", "e" + "f" * 100),
+        ("cursor", "WyJ4Il0"),
+        ("cursor", "x" * 251),
         ("action", ""),
         ("action", "a\0b"),
         ("actor", "x" * 101),
@@ -292,11 +284,6 @@ def test_who_may_not_read_settings_reads_no_events(house: SharedHouse) -> None:
         assert (await Visitor(lab).log_in(READER, READER_PASSWORD)).status_code == 200
 
     house.run(go)
-
-
-@pytest.mark.parametrize("event_id", [0, 1, 15, 2**31, 2**63 - 1])
-def test_a_cursor_is_read_as_it_was_made(event_id: int) -> None:
-    assert read_cursor(cursor_of(event_id)) == event_id
 
 
 # --- sweeping ---------------------------------------------------------------------------------------------------

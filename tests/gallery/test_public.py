@@ -35,7 +35,7 @@ def test_the_last_ten_newest_first_and_the_rest_behind_a_cursor(ask: Callable[[A
             for wrong in ("0", "51", "x", "-1", "9" * 30):
                 response = await client.get(path, params={"limit": wrong})
                 assert (response.status_code, response.json()["errors"][0]["field"]) == (422, "limit")
-            for wrong in ("x", "A" * 31, "A" * 32 + "=", "f" + "_" * 31, "é" * 32, "A" * 65):
+            for wrong in ("x", "WyIyMDI2Il0", "é" * 32, "A" * 251):
                 response = await client.get(path, params={"cursor": wrong})
                 assert (response.status_code, response.json()["errors"][0]["field"]) == (422, "cursor"), wrong
 
@@ -51,7 +51,8 @@ def test_pictures_of_one_moment_are_neither_lost_nor_shown_twice(ask: Callable[[
         after = ""
         async with lab.api(None) as client:
             while True:
-                page = (await client.get(f"/public/slots/{slot}", params={"limit": 2, "cursor": after})).json()
+                query = {"limit": "2"} | ({"cursor": after} if after else {})
+                page = (await client.get(f"/public/slots/{slot}", params=query)).json()
                 seen += [UUID(item["url"].rpartition("/")[2]) for item in page["data"]]
                 after = page["meta"]["next_cursor"]
                 if after is None:

@@ -12,6 +12,7 @@ import pytest
 from photochanger.db.facade import Db
 from photochanger.domain.job import JobStatus, Source
 from photochanger.domain.reasons import Reason
+from photochanger.history import listing
 from photochanger.history.listing import FEW, SCAN, JobsQuery, list_jobs
 
 ROWS = 30_000
@@ -117,3 +118,25 @@ async def test_pages_lead_through_all_that_fits_and_nothing_else(filled: Watched
     assert found == [row["id"] for row in wanted]
     assert len(found) == ROWS // 1000
     assert pages >= ROWS // SCAN
+
+
+async def test_a_page_that_is_full_where_it_may_look_no_further_loses_nothing(
+    filled: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = [(12, None), (12, JobStatus.DONE), (150, JobStatus.FAILED)]
+    for scan, (rows, status) in itertools.product([1, 2, 3, 4], asked):
+        monkeypatch.setattr(listing, "SCAN", scan)
+        query = JobsQuery(since=START + timedelta(minutes=ROWS - rows), status=status, limit=2)
+        found: list[Any] = []
+        for _ in range(rows + 2):
+            page = await list_jobs(filled, query)
+            found += [row["id"] for row in page.rows]
+            query.cursor = page.next
+            if page.next is None:
+                break
+        wanted = await filled.fetch(
+            "SELECT id FROM job WHERE created_at >= $1 AND status = coalesce($2, status) ORDER BY created_at DESC",
+            query.since,
+            status,
+        )
+        assert found == [row["id"] for row in wanted], (scan, rows, status)

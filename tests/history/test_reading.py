@@ -167,7 +167,6 @@ def test_pages_follow_each_other(house: SharedHouse, small_photo: bytes) -> None
         {"from": "yesterday"},
         {"cursor": "x"},
         {"cursor": "é"},
-        {"cursor": "OTk5OTk5OTk5OTk5OTk5OTktMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDA"},
         {"photo": ""},
         {"photo": "x" * 256},
         {"photo": "a\0b"},

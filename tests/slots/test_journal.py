@@ -61,11 +61,10 @@ def test_the_journal_goes_on_from_page_to_page(house: SharedHouse) -> None:
                 if cursor is None:
                     break
                 assert len(page["data"]) == 3
-            for wrong in ("", "x", "7", "djE", "Zm9v", "é", "A" * 101):
+            for wrong in ("", "x", "Zm9v", "é", "A" * 251):
                 response = await api.get(f"/api/slots/{slot_id}/changes", params={"cursor": wrong})
-                if wrong != "djE":  # that is v1, before which there is nothing
-                    told(response, 422, "validation_failed")
-            for limit in ("0", "201", "many"):
+                told(response, 422, "validation_failed")
+            for limit in ("0", "251", "many"):
                 response = await api.get(f"/api/slots/{slot_id}/changes", params={"limit": limit})
                 told(response, 422, "validation_failed")
         assert versions == list(range(8, 0, -1))

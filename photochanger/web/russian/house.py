@@ -15,7 +15,6 @@ HOUSE: Final[Mapping[str, str]] = {
     "is given and reset at once": "одновременно задаётся и сбрасывается",
     "must be a list of names of fields": "ожидается список имён полей",
     "there is no field {q}": "поля {0} нет",
-    "is none that this list has given": "такого значения этот список не выдавал",
     "The settings are at version {n} now.": "Сейчас версия настроек — {0}.",
     "There is no such provider, or it needs no key.": "Такого провайдера нет, или ключ ему не нужен.",
     "must be printable ASCII characters without spaces, 8 at least": (
@@ -33,7 +32,6 @@ HOUSE: Final[Mapping[str, str]] = {
     "must be the id of the slot whose files are all to be removed": (
         "здесь нужен id слота, все файлы которого удаляются"
     ),
-    "is not the `next` of an earlier page": "это не `next` предыдущей страницы",
     "There is no picture yet.": "Изображения ещё нет.",
     "This link was good for 15 minutes.": "Ссылка действовала 15 минут.",
     "This slot has no gallery: set its `gallery` to token or public.": (
@@ -46,7 +44,6 @@ HOUSE: Final[Mapping[str, str]] = {
     "Its end is known, and is being written or told.": "Исход задания уже известен и сейчас записывается.",
     "It has ended by itself meanwhile: {w}.": "Задание тем временем закончилось само: {0}.",
     "must be a time of this century": "ожидается время этого столетия",
-    "is none of ours: take `next_cursor` as it is": "это не наше значение: берите `next_cursor` без изменений",
     # Statistics
     "must be between {w} and {w}": "ожидается дата от {0} до {1}",
     "lies before the beginning": "конец раньше начала",

@@ -43,7 +43,7 @@ REQUESTS: Final[Mapping[str, str]] = {
     "Another site cannot log you in here.": "Войти сюда с другого сайта нельзя.",
     "The token is not, or no longer, good: log in again.": "Токен недействителен или устарел: войдите снова.",
     "is no time that can be": "такого времени не бывает",
-    "must be the next_cursor of a page": "здесь нужен next_cursor одной из страниц",
+    "is none of ours: take `next_cursor` as it is": "это не наше значение: берите `next_cursor` без изменений",
     # Signatures
     "The signature must be in the headers or in the query, not in both.": (
         "Подпись должна быть либо в заголовках, либо в адресе, но не там и там сразу."

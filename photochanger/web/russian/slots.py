@@ -107,5 +107,4 @@ SLOTS: Final[Mapping[str, str]] = {
         "Можно восстановить версии после неё."
     ),
     "there are versions 1 to {n} of this slot": "у этого слота есть версии от 1 до {0}",
-    "is not one that was given here": "такого значения здесь не выдавали",
 }
