@@ -13,10 +13,8 @@ import trio
 
 from photochanger import __version__
 from photochanger.config import Config
-from photochanger.errors import DatabaseUnavailable, PhotoChangerError, SlotInvalid
+from photochanger.errors import ConfigError, DatabaseUnavailable, PhotoChangerError, SlotInvalid
 from photochanger.observability import logs
-from photochanger.providers.drivers import PROVIDERS
-from photochanger.service import serve
 from supervisors import BootFailed, unwrap
 
 log = logging.getLogger("photochanger")
@@ -77,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(command=_signing_key)
 
     command = commands.add_parser("breaker", help="keep photos from a provider, or let them through, by hand")
-    command.add_argument("provider", choices=PROVIDERS)
+    command.add_argument("provider", help="its name, as in a slot: gemini, turbotext or local")
     position = command.add_mutually_exclusive_group(required=True)
     position.add_argument("--open", dest="force", action="store_const", const="open", help="send it no photo")
     position.add_argument("--close", dest="force", action="store_const", const="closed", help="send it photos anyway")
@@ -126,7 +124,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+# What a command needs beyond this is imported by it alone: `health` runs every half minute beside a service at work,
+# and the whole service takes seconds of a processor to import.
+
+
 def _serve(config: Config, _: argparse.Namespace) -> int:
+    from photochanger.service import serve
+
     trio.run(partial(serve, config))
     return 0
 
@@ -187,7 +191,11 @@ def _generation(config: Config, slot: str) -> int:
 
 def _breaker(config: Config, arguments: argparse.Namespace) -> int:
     from photochanger.db.running import running_db
+    from photochanger.providers.drivers import PROVIDERS
     from photochanger.providers.overrides import write_override
+
+    if arguments.provider not in PROVIDERS:
+        raise ConfigError(f"there is no provider {arguments.provider!r}: there are {', '.join(PROVIDERS)}")
 
     async def write() -> None:
         async with running_db(config.database_url, config.database_schema, config.database_folder) as db:
