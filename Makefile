@@ -15,7 +15,7 @@ run: $(VENV)/.runtime ## the whole thing on this machine with simulated provider
 
 test: $(VENV)/.dev ## every test
 	@$(BIN)/python -m tests.lab.system
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.dev ## style, types, walls between the packages
 	$(BIN)/ruff check .

@@ -5,8 +5,17 @@ from tests.lab.leaks.plugin import (  # isort: skip
     pytest_runtest_protocol,
     pytest_sessionfinish,
     pytest_terminal_summary,
+    pytest_testnodedown,
 )
+import pytest
+
+from tests.lab import alone
 from tests.postgres import db, empty_postgres_url, postgres_server, postgres_url
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(alone, "alone")
+
 
 __all__ = [
     "db",
@@ -16,4 +25,5 @@ __all__ = [
     "pytest_runtest_protocol",
     "pytest_sessionfinish",
     "pytest_terminal_summary",
+    "pytest_testnodedown",
 ]

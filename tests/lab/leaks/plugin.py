@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -27,6 +27,7 @@ class _Watch:
         self.hits: dict[tuple[str, str, str], None] = {}
         self.seconds = 0.0
         self.seen = 0
+        self.elsewhere = 0  # secrets that other processes of this run looked for
         self._written: list[tuple[str, str]] = []
         self._format = logging.Formatter("%(message)s")
 
@@ -108,8 +109,20 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         _watch.look()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """One of several processes is done; what it has found is told at the end of the whole run."""
+    hits, seen, secrets, seconds = getattr(node, "workeroutput", {}).get("leaks", ((), 0, 0, 0.0))
+    _watch.hits |= dict.fromkeys(map(tuple, hits))
+    _watch.seen += seen
+    _watch.elsewhere += secrets
+    _watch.seconds += seconds
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     _watch.look()
+    if (told := getattr(session.config, "workeroutput", None)) is not None:
+        told["leaks"] = (list(_watch.hits), _watch.seen, len(_watch.finder), _watch.seconds)
     if _watch.hits and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -119,7 +132,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"SECRET {test}: {name} stands in {where}", red=True)
     terminalreporter.write_line(
         f"{len(_watch.hits)} secrets in {_watch.seen / 1e6:.1f} MB of output, "
-        f"{len(_watch.finder)} looked for in {_watch.seconds:.1f} s"
+        f"{len(_watch.finder) + _watch.elsewhere} looked for in {_watch.seconds:.1f} s"
     )
 
 
