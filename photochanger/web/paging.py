@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
-from photochanger.errors import Problem
-from photochanger.web.inputs import invalid
+from photochanger.domain.reasons import Reason
+from photochanger.errors import Problem, Refusal
 
 Row = TypeVar("Row")
 Place = TypeVar("Place", bound=tuple[Any, ...])
@@ -49,7 +49,8 @@ def read_cursor(text: str | None, kind: type[Place]) -> Place | None:
     except (NoBase64, ValueError, msgspec.DecodeError):
         pass  # told below
     if place is None or not all(_can_be(each) for each in place):
-        raise invalid(Problem("cursor", "is none of ours: take `next_cursor` as it is"))
+        errors = [Problem("cursor", "is none of ours: take `next_cursor` as it is")]
+        raise Refusal(Reason.VALIDATION_FAILED, errors=errors)
     return place
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from photochanger.web.openapi import CSRF_HEADER, SESSION_COOKIE
+from tests.lab import http
 from tests.lab.house import ADMIN, ADMIN_PASSWORD, Lab
 
 _PLACES: Iterator[int] = itertools.count(1)
@@ -30,7 +31,7 @@ class Visitor:
     async def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         """One request without any cookie jar: what is sent is what a test says."""
         headers = {"X-Forwarded-For": self.address} | options.pop("headers", {})
-        async with httpx.AsyncClient(base_url=self.lab.base_url, trust_env=False, timeout=60) as client:
+        async with http.client(base_url=self.lab.base_url, timeout=60) as client:
             return await client.request(method, path, headers=headers, **options)
 
     async def log_in(

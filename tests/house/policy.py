@@ -7,6 +7,7 @@ import httpx
 import trio
 
 from photochanger.demo.dslr import Shot
+from tests.lab import http
 from tests.lab.house import PASSWORD, Lab
 
 FLASH = "gemini-3.1-flash-image"
@@ -29,7 +30,7 @@ async def post(
     lab: Lab, photo: bytes, *, slot: str = "slot-001", headers: Mapping[str, str] | None = None
 ) -> httpx.Response:
     """Send a photo with headers that the booth does not send."""
-    async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
+    async with http.client(timeout=60) as client:
         return await client.post(
             lab.url(slot),
             files={"fileToUpload": ("a.jpg", photo, "image/jpeg")},
@@ -40,7 +41,7 @@ async def post(
 
 async def get(lab: Lab, path: str) -> httpx.Response:
     """Ask the house for something."""
-    async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
+    async with http.client(timeout=60) as client:
         return await client.get(lab.base_url + path)
 
 

@@ -3,12 +3,12 @@
 import hashlib
 from pathlib import Path
 
-import httpx
 import pytest
 import trio
 
 from photochanger.media.vips import Image
 from tests.house.shared import without_hedges
+from tests.lab import http
 from tests.lab.house import PASSWORD, Lab
 
 
@@ -58,7 +58,7 @@ async def test_the_booth_gets_a_picture_made_from_its_photo(lab: Lab, small_phot
 
 
 async def test_a_client_that_asks_for_json_gets_a_description(lab: Lab, small_photo: bytes) -> None:
-    async with httpx.AsyncClient() as client:
+    async with http.client() as client:
         response = await client.post(
             lab.url(),
             files={"fileToUpload": ("a.jpg", small_photo, "image/jpeg")},

@@ -6,14 +6,13 @@ from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import trio
 from prometheus_client.parser import text_string_to_metric_families
 
 from photochanger.demo.dslr import Shot
 from tests.house.shared import SharedHouse, shared_house, without_hedges
-from tests.lab import pictures
+from tests.lab import http, pictures
 from tests.lab.house import Lab, running_house
 from tests.lab.waiting import until
 from tests.postgres import PostgresServer
@@ -76,7 +75,7 @@ async def at_once(lab: Lab, photo: bytes, slots: list[str]) -> list[Shot]:
 
 async def metric(lab: Lab, name: str) -> list[tuple[dict[str, str], float]]:
     """Labels and values of a metric, as Prometheus reads it."""
-    async with httpx.AsyncClient() as client:
+    async with http.client() as client:
         text = (await client.get(f"{lab.base_url}/metrics")).text
     families = {family.name: family for family in text_string_to_metric_families(text)}
     return [(each.labels, each.value) for each in families[name].samples if not each.name.endswith("_created")]

@@ -4,11 +4,11 @@ import hashlib
 from functools import partial
 from pathlib import Path
 
-import httpx
 import trio
 
 from photochanger.media.vips import Image
 from tests.house.policy import gemini, get, job_of, outcomes, reason_of, set_plans, shoot_at_once, the_bill_is_booked
+from tests.lab import http
 from tests.lab.house import PASSWORD, Lab, running_house
 from tests.lab.pictures import photo
 from tests.lab.waiting import until
@@ -157,7 +157,7 @@ async def test_a_slow_reader_gets_all_of_it(tmp_path: Path, postgres_url: str) -
         digest, size = hashlib.sha256(), 0
         lab.background.start_soon(partial(lab.shoot, large, stop_reading_after=1000, timeout=3.5))  # and one who leaves
         async with (
-            httpx.AsyncClient(timeout=60, trust_env=False) as client,
+            http.client(timeout=60) as client,
             client.stream("POST", lab.url(), files=form, data={"password": PASSWORD}) as answer,
         ):
             assert (answer.status_code, answer.headers["x-photochanger-result"]) == (200, "original")

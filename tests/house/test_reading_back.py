@@ -14,6 +14,7 @@ from openapi_spec_validator import validate
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.house.shared import SharedHouse, shared_house
+from tests.lab import http
 from tests.lab.house import PASSWORD, Lab, running_house
 from tests.lab.waiting import until
 from tests.postgres import PostgresServer
@@ -58,7 +59,7 @@ def ask(house: SharedHouse) -> Callable[[Ask], None]:
     """Runs a conversation with the shared house in the house's own loop."""
 
     async def converse(lab: Lab, conversation: Ask) -> None:
-        async with httpx.AsyncClient(base_url=lab.base_url) as client:
+        async with http.client(base_url=lab.base_url) as client:
             await conversation(lab, client)
         await lab.rest()
 
@@ -379,7 +380,7 @@ async def test_without_the_database_reading_waits_and_photos_do_not(
     name = postgres_url.partition("?")[0].rpartition("/")[2]
     async with (
         running_house(tmp_path, postgres_url) as lab,
-        httpx.AsyncClient(base_url=lab.base_url) as client,
+        http.client(base_url=lab.base_url) as client,
     ):
         before = await _finished_job(lab, small_photo)
 

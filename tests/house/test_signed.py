@@ -26,7 +26,7 @@ from photochanger.slots.signing import PREFIX, derived_key, shown
 from tests.house.bad_input import CONTENT_TYPE, END, good, part
 from tests.house.shared import SharedHouse, shared_house, without_hedges
 from tests.ingest.signing import digest, signature
-from tests.lab import pictures
+from tests.lab import http, pictures
 from tests.lab.house import PASSWORD, Lab, running_house
 from tests.lab.process import ROOT, environment
 from tests.postgres import PostgresServer
@@ -110,7 +110,7 @@ def with_password(body: bytes) -> bytes:
 
 
 async def talk(lab: Lab, keys: Mapping[str, str], *requests: Request) -> list[httpx.Response]:
-    async with httpx.AsyncClient(base_url=lab.base_url, timeout=30) as client:
+    async with http.client(base_url=lab.base_url, timeout=30) as client:
         return [await request.send(client, keys) for request in requests]
 
 
@@ -225,7 +225,7 @@ def test_anything_else_is_refused_before_it_costs(
         await lab.rest()
         assert (await lab.count("job"), len(lab.simulator.calls)) == (jobs, calls)
         assert await lab.count("nonce") == nonces, "strangers could use up other people's nonces"
-        async with httpx.AsyncClient() as client:
+        async with http.client() as client:
             return answer.text + str(answer.headers) + (await client.get(f"{lab.base_url}/metrics")).text
 
     with caplog.at_level(logging.DEBUG):
@@ -243,7 +243,7 @@ def test_anything_else_is_refused_before_it_costs(
 
 def test_the_contract_tells_how_to_sign(house: SharedHouse) -> None:
     async def read(lab: Lab) -> Any:
-        async with httpx.AsyncClient(base_url=lab.base_url) as client:
+        async with http.client(base_url=lab.base_url) as client:
             return (await client.get("/openapi.json")).json()
 
     contract = house.run(read)
@@ -279,7 +279,7 @@ async def test_the_access_log_names_no_link_to_a_photo(
     size = path.stat().st_size
     async with AsyncExitStack() as stack:
         lab = await stack.enter_async_context(running_house(tmp_path, postgres_url, public_base_url=PUBLIC))
-        client = await stack.enter_async_context(httpx.AsyncClient(base_url=lab.base_url))
+        client = await stack.enter_async_context(http.client(base_url=lab.base_url))
         with caplog.at_level(logging.DEBUG):
             photo = PreparedPhoto(path, "image/jpeg", 320, 240, (FileSlice(0, size),), size)
             with lab.house.links.publish(photo) as url:

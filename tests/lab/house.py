@@ -21,6 +21,7 @@ from photochanger.domain.passwords import hash_password
 from photochanger.domain.permission import Permission
 from photochanger.errors import DatabaseUnavailable
 from photochanger.providers.gemini.simulator import GeminiSimulator
+from tests.lab import http
 from tests.lab.leaks.sink import written
 
 PASSWORD = "booth-Пароль-42"
@@ -68,9 +69,7 @@ class Lab:
 
     def api(self, username: str | None = ADMIN) -> httpx.AsyncClient:
         """A client for the house's routes; with None a stranger's."""
-        return httpx.AsyncClient(
-            base_url=self.base_url, headers=self.bearer(username) if username else {}, trust_env=False, timeout=30
-        )
+        return http.client(base_url=self.base_url, headers=self.bearer(username) if username else {}, timeout=30)
 
     async def set_slot(self, slot_id: str = "slot-001", **columns: Any) -> None:
         """Change a slot's row, and have the house know it."""

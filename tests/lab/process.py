@@ -14,6 +14,7 @@ import httpx
 import trio
 
 from photochanger.demo.dslr import Options, Shot, shoot
+from tests.lab import http
 from tests.lab.leaks.sink import written
 
 ROOT = Path(__file__).parent.parent.parent
@@ -34,7 +35,7 @@ class Service:
 
     async def get(self, path: str) -> httpx.Response:
         """One GET on a connection of its own."""
-        async with httpx.AsyncClient() as client:
+        async with http.client() as client:
             return await client.get(self.base_url + path)
 
     async def stop(self, number: signal.Signals = signal.SIGTERM, within: float = 60.0) -> int:

@@ -52,7 +52,8 @@ RESERVE = 1.5
 class Visit:
     """One post of one photo. `reply` is None when the booth had gone; `job_id` when the post was refused.
 
-    `waited` is False where there was no need to: the post was refused, or a finished twin was there.
+    `waited` is False where there was no need to: the post was refused, or a finished twin was there. `left` is what
+    lay ready for the booth when it went: a connection may be cut in the moment of the answer.
     """
 
     slot: Slot
@@ -62,6 +63,7 @@ class Visit:
     reply: Reply | None
     job_id: UUID | None
     waited: bool
+    left: Reply | None
 
     @property
     def got_picture(self) -> bool:
@@ -120,7 +122,7 @@ class Studio:
         slot, started = self.slots[slot_id], trio.current_time()
         got: Reply | None = None
         job_id: UUID | None = None
-        waited = False
+        waiter: Waiter | None = None
         try:
             photo = await self._receive(slot, number, started)
         except Refusal as refusal:
@@ -130,13 +132,14 @@ class Studio:
                 got, job_id = photo.reply, photo.job_id
             else:
                 job, waiter = photo
-                job_id, waited = job.id, True
+                job_id = job.id
                 try:
                     with trio.move_on_after(patience):
                         got = await job.cell.wait(waiter)
                 finally:
                     job.cell.leave(waiter, got)
-        visit = Visit(slot, number, started, trio.current_time(), got, job_id, waited)
+        left = waiter.reply if waiter else None
+        visit = Visit(slot, number, started, trio.current_time(), got, job_id, waiter is not None, left)
         self.visits.append(visit)
         return visit
 
