@@ -14,6 +14,8 @@ from tests.lab.house import Lab, running_house
 from tests.lab.waiting import until
 from tests.postgres import PostgresServer
 
+pytestmark = pytest.mark.alone
+
 STATE = re.compile(r'"(\w+)";r=(\d+);t=(\d+)')
 
 

@@ -14,6 +14,8 @@ from tests.lab.house import Lab, running_house
 from tests.lab.pictures import photo
 from tests.lab.waiting import until
 
+pytestmark = pytest.mark.alone
+
 T_SYNC = 2.0
 LATEST = 0.5
 """Seconds after the window in which the 504 must have come: what the product promises."""

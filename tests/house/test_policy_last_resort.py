@@ -4,6 +4,7 @@ import hashlib
 from functools import partial
 from pathlib import Path
 
+import pytest
 import trio
 
 from photochanger.media.vips import Image
@@ -12,6 +13,8 @@ from tests.lab import http
 from tests.lab.house import PASSWORD, Lab, running_house
 from tests.lab.pictures import photo
 from tests.lab.waiting import until
+
+pytestmark = pytest.mark.alone
 
 T_SYNC = 2.0
 SLOTS = {"error": "slot-001", "original": "slot-002", "local": "slot-003"}

@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import pytest
 import trio
 
 from photochanger.demo.dslr import Shot
 from tests.house.policy import LOCAL, gemini, job_of, outcomes, reason_of, set_plans, shoot_at_once, the_bill_is_booked
 from tests.lab.house import running_house
 from tests.lab.waiting import until
+
+pytestmark = pytest.mark.alone
 
 
 async def test_a_permit_that_comes_too_late_begins_nothing(

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import pytest
 import trio
 
 from photochanger.jobs.attempt import NOT_NEEDED
@@ -21,6 +22,8 @@ from tests.house.policy import (
 )
 from tests.lab.house import Lab, running_house
 from tests.lab.waiting import until
+
+pytestmark = pytest.mark.alone
 
 
 async def teach(lab: Lab, photo: bytes, model: str) -> None:

@@ -257,6 +257,7 @@ async def test_a_call_without_time_asks_nobody(
     assert not simulator.calls
 
 
+@pytest.mark.alone
 async def test_a_get_result_that_never_answers_is_asked_again(
     simulator: TurbotextSimulator, context: ssl.SSLContext, make_call: MakeCall
 ) -> None:
