@@ -12,6 +12,7 @@ from photochanger.accounts.login import Logins
 from photochanger.accounts.revoked import RevokedTokens
 from photochanger.accounts.tokens import Tokens
 from photochanger.accounts.views import (
+    MOST_OF_LOGIN,
     AccountList,
     AccountsMeta,
     AccountView,
@@ -55,7 +56,7 @@ def blueprint(
         headers=_LOCKED,
     )
     async def login() -> Response:
-        given = await read_json(request, Credentials)
+        given = await read_json(request, Credentials, most=MOST_OF_LOGIN)
         account = await logins.log_in(given.username, given.password, caller_address())
         token, _ = tokens.give(account)
         return answer(TokenView(token, "bearer", tokens.life))
@@ -72,7 +73,7 @@ def blueprint(
     )
     async def begin_session() -> Response:
         _require_own_page()
-        given = await read_json(request, Credentials)
+        given = await read_json(request, Credentials, most=MOST_OF_LOGIN)
         account = await logins.log_in(given.username, given.password, caller_address())
         token, identity = tokens.give(account)
         response = answer(_session(identity))

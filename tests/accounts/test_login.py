@@ -1,7 +1,9 @@
 """`POST /api/login`: who gets a token, who does not, and that nobody learns more than that."""
 
+import json
 import logging
 import threading
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -10,6 +12,7 @@ import trio
 
 from photochanger.accounts import login
 from photochanger.accounts.throttle import ACCOUNT_TRIES, ADDRESS_TRIES
+from photochanger.accounts.views import LONGEST_PASSWORD, MOST_OF_LOGIN
 from photochanger.domain.passwords import check_password
 from tests.accounts.asking import Visitor, reason
 from tests.house.shared import SharedHouse
@@ -160,6 +163,31 @@ def test_what_a_foreign_form_can_send_is_no_login(house: SharedHouse, kind: str)
             assert "set-cookie" not in answer.headers
 
     house.run(go)
+
+
+def test_a_login_is_small(house: SharedHouse, looks: list[str]) -> None:
+    """Strangers send it: what is larger is refused before anybody looks into it, however it is announced."""
+    padding = b" " * MOST_OF_LOGIN
+
+    async def in_pieces() -> AsyncIterator[bytes]:
+        yield b'{"username": "serg", "password": "x"'
+        yield padding
+        yield b"}"
+
+    async def go(lab: Lab) -> None:
+        headers = {"Content-Type": "application/json"}
+        for path in ("/api/login", "/api/session"):
+            for body in (b'{"username": "serg", "password": "x"}' + padding, in_pieces()):
+                answer = await Visitor(lab).ask("POST", path, content=body, headers=headers)
+                assert reason(answer) == (413, "payload_too_large")
+        assert await lab.count("login_throttle") == 0
+        # The longest that may be typed fits, as the most wordful of clients write it.
+        body = json.dumps({"username": 64 * "\U0001f642", "password": LONGEST_PASSWORD * "\U0001f642"}).encode()
+        assert len(body) <= MOST_OF_LOGIN
+        assert reason(await Visitor(lab).ask("POST", "/api/login", content=body, headers=headers)) == UNAUTHENTICATED
+
+    house.run(go)
+    assert len(looks) == 1
 
 
 # --- locks ------------------------------------------------------------------------------------------------------
