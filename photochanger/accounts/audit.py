@@ -15,8 +15,9 @@ import trio
 
 from photochanger.db.facade import Db
 from photochanger.errors import DatabaseUnavailable
+from photochanger.observability.logs import AUDIT
 
-audit_log = logging.getLogger("photochanger.audit")
+audit_log = logging.getLogger(AUDIT)
 
 LOGIN: Final = "login"
 LOGIN_FAILED: Final = "login_failed"

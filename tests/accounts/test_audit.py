@@ -2,6 +2,8 @@
 
 import json
 import logging
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -173,6 +175,31 @@ async def test_without_the_database_it_is_in_the_log_alone(db: Db, caplog: pytes
     await Audit(db).record("logout", actor="serg")
     assert '"action": "logout"' in caplog.text
     assert "stands in this log only" in caplog.text
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_no_level_of_the_logs_hides_an_event(as_json: bool) -> None:
+    """A process of its own: what stands on standard error there is all that is left while PostgreSQL is away."""
+    program = f"""
+import logging, trio
+from photochanger.accounts.audit import Audit
+from photochanger.db.facade import Db
+from photochanger.db.loop import open_loop
+from photochanger.observability import logs
+
+async def main():
+    async with open_loop() as loop:
+        await Audit(Db(loop)).record("logout", actor="serg")
+
+logs.setup("ERROR", as_json={as_json})
+logging.getLogger("photochanger.accounts").warning("something else")
+trio.run(main)
+"""
+    ran = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60)
+    event, alone = ran.stderr.splitlines()
+    message = json.loads(event)["message"] if as_json else event.partition("photochanger.audit: ")[2]
+    assert json.loads(message) == {"actor": "serg", "action": "logout"}
+    assert "logout stands in this log only" in alone
 
 
 async def test_what_postgresql_refuses_is_in_the_log_alone(db: Db, caplog: pytest.LogCaptureFixture) -> None:
