@@ -116,7 +116,7 @@ def _slots(house: Parts) -> Iterator[Blueprint]:
         db=house.db,
         check=house.check_slot,
         defaults=lambda: (house.settings.now.t_sync, house.settings.now.t_late),
-        default_password_hash=house.ingest_password.for_new_slots,
+        default_password=house.ingest_password.for_slots,
         record=house.audit.record,
         refresh=house.slots.refresh,
         secret=house.secret,
