@@ -150,7 +150,7 @@ class Parts:
             self.media,
             self.pictures,
             max_pixels=config.max_pixels,
-            record=self.audit.record,
+            record=self.audit.record_request,
             on_removed=self.workshop.templates.forget,
         )
 

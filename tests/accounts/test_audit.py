@@ -21,6 +21,7 @@ from tests.accounts.asking import Visitor, reason
 from tests.house.shared import SharedHouse
 from tests.lab.house import ADMIN, READER, READER_PASSWORD, Lab
 from tests.lab.waiting import until
+from tests.slots.asking import LOCAL
 
 Event = dict[str, Any]
 
@@ -83,6 +84,29 @@ def test_a_lock_is_told_once(house: SharedHouse) -> None:
         [event] = await told(lab, action="address_locked")
         assert event["subject"] == event["address"] == guesser.address
         assert len(await told(lab, action="login_failed")) < ADDRESS_TRIES
+
+    house.run(go)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "action"),
+    [
+        ("PUT", "/api/settings", {"t_late": 7}, "settings.changed"),
+        ("POST", "/api/slots", LOCAL, "slot.created"),
+        ("POST", "/api/share", None, "gallery_share"),
+    ],
+)
+def test_an_event_tells_where_it_came_from(
+    house: SharedHouse, method: str, path: str, body: Event | None, action: str
+) -> None:
+    """Not the proxy's address, which says nothing."""
+
+    async def go(lab: Lab) -> None:
+        visitor = Visitor(lab)
+        answer = await visitor.ask(method, path, json=body, headers=lab.bearer() | {"If-Match": "*"})
+        assert answer.status_code in (200, 201), answer.text
+        [event] = await told(lab, action=action)
+        assert (event["actor"], event["address"]) == (ADMIN, visitor.address)
 
     house.run(go)
 
