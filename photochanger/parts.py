@@ -38,6 +38,7 @@ from photochanger.media.links import PublicLinks
 from photochanger.media.retention import Retention
 from photochanger.media.threads import PictureThreads
 from photochanger.observability.metrics import Metrics
+from photochanger.observability.state import HOUSE_SCOPE
 from photochanger.providers.drivers import make_drivers
 from photochanger.providers.group import ProviderGroup
 from photochanger.providers.overrides import Overrides
@@ -201,5 +202,5 @@ class Parts:
         return {plan.provider for slot in self.slots.all() if slot.is_active for plan in slot.plans}
 
     def budgets(self) -> dict[str, Level]:
-        """Today's money by slot id, `house` for the whole house."""
-        return {"house": self.ledger.level(None)} | {slot.id: self.ledger.level(slot) for slot in self.slots.all()}
+        """Today's money by slot id, HOUSE_SCOPE for the whole house."""
+        return {HOUSE_SCOPE: self.ledger.level(None)} | {slot.id: self.ledger.level(slot) for slot in self.slots.all()}

@@ -9,6 +9,8 @@ from photochanger.db.facade import Db
 from photochanger.db.transaction import Transaction
 from photochanger.domain.reasons import Reason
 from photochanger.errors import Problem, Refusal, SlotInvalid
+from photochanger.observability.metrics import UNKNOWN_SLOT
+from photochanger.observability.state import HOUSE_SCOPE
 from photochanger.slots.change import Terms, hold, plan_change, write_version
 from photochanger.slots.fields import FIELDS, RISING, SLOT_ID, TEMPLATES, document
 from photochanger.slots.passwords import Default
@@ -17,8 +19,8 @@ from photochanger.slots.rows import SELECT_WHOLE
 MOST_SLOTS: Final = 1000
 """Archived ones included: each stays for the journal and the statistics."""
 
-RESERVED: Final = frozenset({"bulk", "global", "providers", "slots", "system", "templates"})
-"""Words that addresses of the API have where others have a slot's id."""
+RESERVED: Final = frozenset({"bulk", "global", "providers", "slots", "system", "templates", HOUSE_SCOPE, UNKNOWN_SLOT})
+"""Words that addresses of the API, and the figures, have where others have a slot's id."""
 
 NEEDED: Final = ("provider", "operation")
 """What every new slot has to say; all else has a default."""
@@ -111,7 +113,7 @@ def _free_id(wanted: str | None, taken: set[str]) -> tuple[str, list[Problem]]:
     if not SLOT_ID.fullmatch(wanted):
         return wanted, [Problem("id", "must be up to 40 of a-z 0-9 -, and begin with a letter or digit")]
     if wanted in RESERVED:
-        return wanted, [Problem("id", f"{wanted} is a word of the API's own addresses")]
+        return wanted, [Problem("id", f"{wanted} is a word of the API's own addresses or figures")]
     if wanted in taken:
         return wanted, [Problem("id", f"{wanted} is taken, or belonged to a slot that is archived now")]
     return wanted, []
