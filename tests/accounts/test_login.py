@@ -370,13 +370,16 @@ def test_what_was_typed_is_told_nowhere(house: SharedHouse, caplog: pytest.LogCa
         await visitor.log_in(ADMIN, typed[1])
         await visitor.log_in(ADMIN, typed[0])
         token = (await visitor.log_in()).json()["access_token"]
-        await visitor.ask("POST", "/api/login", content=f'{{"username": "{typed[3]}", "password": }}')
+        broken = f'{{"username": "{typed[3]}", "password": }}'
+        answer = await visitor.ask("POST", "/api/login", content=broken, headers={"Content-Type": "application/json"})
+        assert reason(answer) == (400, "invalid_request")
+        assert "The body is no JSON: " in answer.json()["detail"]
         await visitor.ask("DELETE", "/api/session", headers={"Authorization": f"Bearer {token}"})
         await visitor.ask("GET", "/api/session", headers={"Authorization": f"Bearer {token}"})
         tables = ("login_throttle", "audit_event", "revoked_token")
         rows = [await lab.house.db.fetch(f"SELECT to_jsonb({table})::text AS row FROM {table}") for table in tables]
         kept = "\n".join(row["row"] for each in rows for row in each)
-        kept += (await visitor.ask("GET", "/metrics")).text + (await visitor.ask("GET", "/healthz")).text
+        kept += answer.text + (await visitor.ask("GET", "/metrics")).text + (await visitor.ask("GET", "/healthz")).text
         for secret in (*typed, token, token.split(".")[1], token.split(".")[2]):
             assert secret not in kept
             assert secret not in caplog.text
