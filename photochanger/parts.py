@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import trio
 
+from photochanger.accounts import throttle
 from photochanger.accounts.audit import Audit
 from photochanger.accounts.credentials import AccountBook
 from photochanger.accounts.revoked import RevokedTokens
@@ -103,7 +104,7 @@ class Parts:
         self.tokens.revoked = self.revoked.__contains__
         self.audit = Audit(db)
         self.accounts.on_change = self.audit.account_changed
-        self.throttle = Throttle(db, derived(secret, "throttle"))
+        self.throttle = Throttle(db, derived(secret, throttle.PURPOSE))
         self.links = PublicLinks(config.public_base_url, secret)
         self.seals = Seals(secret)
         now = self.settings.now

@@ -24,6 +24,7 @@ audit_log = logging.getLogger(AUDIT)
 LOGIN: Final = "login"
 LOGIN_FAILED: Final = "login_failed"
 ACCOUNT_LOCKED: Final = "account_locked"
+ACCOUNT_UNLOCKED: Final = "account_unlocked"
 ADDRESS_LOCKED: Final = "address_locked"
 LOGOUT: Final = "logout"
 
