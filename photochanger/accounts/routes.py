@@ -25,12 +25,12 @@ from photochanger.accounts.views import (
 )
 from photochanger.domain.permission import Permission
 from photochanger.domain.reasons import Reason
-from photochanger.errors import Problem, Refusal
+from photochanger.errors import Refusal
 from photochanger.web.access import Access
 from photochanger.web.address import caller_address, is_https
 from photochanger.web.contract import contract, json_body
 from photochanger.web.guard import Identity, caller
-from photochanger.web.inputs import invalid, read_json, read_query
+from photochanger.web.inputs import in_utc, read_json, read_query
 from photochanger.web.openapi import SESSION_COOKIE
 from photochanger.web.outputs import answer, nothing
 from photochanger.web.paging import page_of, read_cursor
@@ -134,8 +134,8 @@ def blueprint(
             action=asked.action,
             actor=asked.actor,
             subject=asked.subject,
-            since=_utc(asked.since, "from"),
-            until=_utc(asked.until, "to"),
+            since=in_utc("from", asked.since),
+            until=in_utc("to", asked.until),
             before=after and after.id,
         )
         return answer(AuditList(*page_of(found, asked.limit, lambda event: AuditPlace(event.id))))
@@ -160,10 +160,3 @@ def _require_own_page() -> None:
     """
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
         raise Refusal(Reason.FORBIDDEN, "Another site cannot log you in here.")
-
-
-def _utc(moment: datetime | None, name: str) -> datetime | None:
-    try:
-        return moment.astimezone(UTC) if moment else None
-    except OverflowError:
-        raise invalid(Problem(name, "is no time that can be")) from None

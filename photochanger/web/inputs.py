@@ -1,7 +1,7 @@
 """What a request says, as typed values: its JSON body, its query, the version that it changes."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, TypeVar, cast, get_args
 from uuid import UUID
 
@@ -104,6 +104,14 @@ def read_id(text: str) -> UUID:
         return UUID(text)
     except ValueError:
         raise Refusal(Reason.NOT_FOUND) from None
+
+
+def in_utc(field: str, moment: datetime | None) -> datetime | None:
+    """What `field` says, in UTC. Raises Refusal (validation_failed): the first and last moments of all are in none."""
+    try:
+        return moment.astimezone(UTC) if moment is not None else None
+    except OverflowError:
+        raise invalid(Problem(field, "is no moment of our calendar")) from None
 
 
 def invalid(*problems: Problem) -> Refusal:
