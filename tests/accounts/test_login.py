@@ -325,6 +325,9 @@ def test_more_logins_than_can_be_looked_at_are_turned_away(
                 await until(lambda: len(answers) == over)
                 assert {reason(answer) for answer in answers} == {LOCKED}
                 assert {answer.headers["retry-after"] for answer in answers} == {str(login.FLOODED)}
+                # Whoever is turned away has failed in nothing.
+                assert {answer.json()["detail"] for answer in answers} == {"Too many logins are under way at once."}
+                assert not any("failed" in answer.json()["title"] for answer in answers)
                 assert (await Visitor(lab).ask("GET", "/api/session", headers=lab.bearer())).status_code == 200
                 go_on.set()
         finally:

@@ -41,6 +41,7 @@ REQUESTS: Final[Mapping[str, str]] = {
     "Authorization must be Bearer and a token.": "В заголовке Authorization должны быть слово Bearer и токен.",
     "{w} is missing or wrong: reload the page.": "Заголовок {0} не указан или неверен: обновите страницу.",
     "The user name or the password is wrong.": "Неверное имя пользователя или пароль.",
+    "Too many logins are under way at once.": "Сейчас одновременно идёт слишком много входов.",
     "Another site cannot log you in here.": "Войти сюда с другого сайта нельзя.",
     "The token is not, or no longer, good: log in again.": "Токен недействителен или устарел: войдите снова.",
     "is none of ours: take `next_cursor` as it is": "это не наше значение: берите `next_cursor` без изменений",
