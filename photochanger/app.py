@@ -60,8 +60,7 @@ class House(Parts):
             await self.media.open()
             self.resumption.left = await recover(db, self.workshop, before=started)
             await self.ledger.load(db)
-            if config.ingest_password:
-                await fill_missing(db, config.ingest_password)
+            await fill_missing(db, self.ingest_password.for_slots)
             task_status.started()
 
         groups = Supervisor(

@@ -112,6 +112,9 @@ def _parser() -> argparse.ArgumentParser:
     command = actions.add_parser("remove", help="remove an account and log it out")
     command.add_argument("name", metavar="NAME")
     command.set_defaults(command=_remove_account)
+    command = actions.add_parser("unlock", help="let an account log in again that failed too often; asks the database")
+    command.add_argument("name", metavar="NAME")
+    command.set_defaults(command=_unlock_account)
     command = commands.add_parser(
         "cleanup", help="remove files that have expired, as the running service does by itself"
     )
@@ -254,6 +257,18 @@ def _remove_account(config: Config, arguments: argparse.Namespace) -> int:
     from photochanger.accounts.command import remove_account
 
     print(remove_account(config.secrets_dir, arguments.name))
+    return 0
+
+
+def _unlock_account(config: Config, arguments: argparse.Namespace) -> int:
+    from photochanger.accounts.command import unlock_account
+    from photochanger.accounts.throttle import PURPOSE
+    from photochanger.slots.house_key import derived, house_secret
+
+    def key() -> bytes:
+        return derived(house_secret(config.secrets_dir), PURPOSE)
+
+    print(trio.run(unlock_account, config, arguments.name, key))
     return 0
 
 

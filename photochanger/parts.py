@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import trio
 
+from photochanger.accounts import throttle
 from photochanger.accounts.audit import Audit
 from photochanger.accounts.credentials import AccountBook
 from photochanger.accounts.revoked import RevokedTokens
@@ -38,6 +39,7 @@ from photochanger.media.links import PublicLinks
 from photochanger.media.retention import Retention
 from photochanger.media.threads import PictureThreads
 from photochanger.observability.metrics import Metrics
+from photochanger.observability.state import HOUSE_SCOPE
 from photochanger.providers.drivers import make_drivers
 from photochanger.providers.group import ProviderGroup
 from photochanger.providers.overrides import Overrides
@@ -102,7 +104,7 @@ class Parts:
         self.tokens.revoked = self.revoked.__contains__
         self.audit = Audit(db)
         self.accounts.on_change = self.audit.account_changed
-        self.throttle = Throttle(db, derived(secret, "throttle"))
+        self.throttle = Throttle(db, derived(secret, throttle.PURPOSE))
         self.links = PublicLinks(config.public_base_url, secret)
         self.seals = Seals(secret)
         now = self.settings.now
@@ -150,7 +152,7 @@ class Parts:
             self.media,
             self.pictures,
             max_pixels=config.max_pixels,
-            record=self.audit.record,
+            record=self.audit.record_request,
             on_removed=self.workshop.templates.forget,
         )
 
@@ -201,5 +203,5 @@ class Parts:
         return {plan.provider for slot in self.slots.all() if slot.is_active for plan in slot.plans}
 
     def budgets(self) -> dict[str, Level]:
-        """Today's money by slot id, `house` for the whole house."""
-        return {"house": self.ledger.level(None)} | {slot.id: self.ledger.level(slot) for slot in self.slots.all()}
+        """Today's money by slot id, HOUSE_SCOPE for the whole house."""
+        return {HOUSE_SCOPE: self.ledger.level(None)} | {slot.id: self.ledger.level(slot) for slot in self.slots.all()}

@@ -26,15 +26,21 @@ async def serve(
     A second signal gives the held photos up. Raises BootFailed when it could not be started.
     """
     async with open_loop() as loop, trio.open_nursery() as nursery:
-        if config.gemini_api_key is None and config.gemini_base_url is None:
-            log.warning("GEMINI_API_KEY is not set: photos of slots that use gemini will be answered with an error")
         house = House(config, Db(loop), on_progress=on_progress)
         await nursery.start(_drain_on_signal, house)
         await nursery.start(house.run)
+        _warn_of_missing(house)
         _settle_down()
         task_status.started(house)
         await house.ended.wait()
         nursery.cancel_scope.cancel()
+
+
+def _warn_of_missing(house: House) -> None:
+    """Tell what keeps slots from working; keys that administrators have stored count too."""
+    for name in sorted(house.providers_in_use()):
+        if name in house.drivers and (missing := house.drivers[name].missing) is not None:
+            log.warning("%s: photos of slots that use %s will be answered with an error", missing, name)
 
 
 def _settle_down() -> None:

@@ -79,7 +79,7 @@ def _booths(house: Parts) -> Iterator[Blueprint]:
         house.workshop,
         room,
         house.check_slot,
-        house.audit.record,
+        house.audit.record_request,
         upload_timeout=config.upload_timeout,
         reserve=config.reserve,
         draining=lambda: house.draining,
@@ -95,12 +95,12 @@ def _history(house: Parts) -> Iterator[Blueprint]:
         house.media,
         house.lanes,
         result_ttl=lambda: house.workshop.result_ttl,
-        record=house.audit.record,
+        record=house.audit.record_request,
     )
 
 
 def _gallery(house: Parts) -> Iterator[Blueprint]:
-    db, media, find_slot, record = house.db, house.media, house.slots.find, house.audit.record
+    db, media, find_slot, record = house.db, house.media, house.slots.find, house.audit.record_request
     results, addresses = Results(db, house.retention), Addresses(house.config.public_base_url)
     yield pictures.blueprint(results, Previews(db, media, house.pictures), media)
     yield public.blueprint(db, find_slot, house.seals)
@@ -116,8 +116,8 @@ def _slots(house: Parts) -> Iterator[Blueprint]:
         db=house.db,
         check=house.check_slot,
         defaults=lambda: (house.settings.now.t_sync, house.settings.now.t_late),
-        default_password_hash=house.ingest_password.for_new_slots,
-        record=house.audit.record,
+        default_password=house.ingest_password.for_slots,
+        record=house.audit.record_request,
         refresh=house.slots.refresh,
         secret=house.secret,
     )
@@ -129,7 +129,7 @@ def _slots(house: Parts) -> Iterator[Blueprint]:
 
 def _settings(house: Parts) -> Blueprint:
     keys = ProviderKeys(house.db, house.provider_keys)
-    return settings_routes.blueprint(house.db, house.settings, keys, house.ingest_password, house.audit.record)
+    return settings_routes.blueprint(house.db, house.settings, keys, house.ingest_password, house.audit.record_request)
 
 
 def _statistics(house: Parts) -> Answers:

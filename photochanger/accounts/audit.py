@@ -12,15 +12,19 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 import trio
+from quart import has_request_context
 
 from photochanger.db.facade import Db
 from photochanger.errors import DatabaseUnavailable
+from photochanger.observability.logs import AUDIT
+from photochanger.web.address import caller_address
 
-audit_log = logging.getLogger("photochanger.audit")
+audit_log = logging.getLogger(AUDIT)
 
 LOGIN: Final = "login"
 LOGIN_FAILED: Final = "login_failed"
 ACCOUNT_LOCKED: Final = "account_locked"
+ACCOUNT_UNLOCKED: Final = "account_unlocked"
 ADDRESS_LOCKED: Final = "address_locked"
 LOGOUT: Final = "logout"
 
@@ -91,6 +95,10 @@ class Audit:
                 audit_log.warning("%s stands in this log only: %s", action, error)
             except asyncpg.PostgresError:
                 audit_log.exception("%s stands in this log only", action)
+
+    async def record_request(self, action: str, **told: Any) -> None:
+        """The same, from the address of whoever made the present request, where there is one: for routes and desks."""
+        await self.record(action, address=caller_address() if has_request_context() else None, **told)
 
     async def account_changed(self, change: str, name: str) -> None:
         """Record what was done to an account at a terminal; for `AccountBook.on_change`."""

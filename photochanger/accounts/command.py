@@ -1,4 +1,6 @@
-"""`photochanger accounts`: who may administrate, set up from a terminal. The service need not run.
+"""`photochanger accounts`: who may administrate, set up from a terminal.
+
+The service need not run, but for lifting a lock: locks lie in the database.
 
 Each function does one command and returns what to print. What can be expected to fail is raised as ConfigError.
 """
@@ -14,9 +16,14 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+import trio
 
+from photochanger.accounts.audit import ACCOUNT_UNLOCKED, Audit
 from photochanger.accounts.credentials import FILE, USUAL_COST, Account, Username, read_accounts, write_accounts
+from photochanger.accounts.throttle import Throttle
 from photochanger.accounts.views import LONGEST_PASSWORD
+from photochanger.config import Config
+from photochanger.db.running import running_db
 from photochanger.domain.passwords import hash_password
 from photochanger.domain.permission import Permission
 from photochanger.errors import ConfigError
@@ -58,6 +65,24 @@ def remove_account(folder: Path, name: str) -> str:
         if accounts.pop(name, None) is None:
             raise ConfigError(f"there is no account {name!r}")
     return f"{name} cannot log in any more, and is logged out."
+
+
+async def unlock_account(config: Config, name: str, key: Callable[[], bytes]) -> str:
+    """Forget the failed logins of an account, so that it can log in at once. `key` gets that of the throttle.
+
+    Raises also DatabaseUnavailable.
+    """
+    if name not in await trio.to_thread.run_sync(read_accounts, config.secrets_dir / FILE):
+        raise ConfigError(f"there is no account {name!r}")
+    counted_by = await trio.to_thread.run_sync(key)
+    async with running_db(config.database_url, config.database_schema, config.database_folder) as db:
+        if not await Throttle(db, counted_by).unlock(name):
+            return (
+                f"{name} was not locked, there are no failed logins. An address with too many is locked by itself, "
+                "for a quarter of an hour."
+            )
+        await Audit(db).record(ACCOUNT_UNLOCKED, subject=name)
+    return f"{name} can log in again; its failed logins are forgotten."
 
 
 def read_permissions(text: str) -> frozenset[Permission]:

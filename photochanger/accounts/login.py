@@ -43,7 +43,7 @@ class Logins:
         wrong password, `login_locked`; DatabaseUnavailable, because without counting nobody is let in.
         """
         if self._under_way >= MOST_WAITING:
-            raise Refusal(Reason.LOGIN_LOCKED, retry_after=FLOODED)
+            raise Refusal(Reason.LOGIN_LOCKED, "Too many logins are under way at once.", retry_after=FLOODED)
         self._under_way += 1
         try:
             async with self._turn(username):

@@ -12,6 +12,7 @@ from photochanger.accounts.login import Logins
 from photochanger.accounts.revoked import RevokedTokens
 from photochanger.accounts.tokens import Tokens
 from photochanger.accounts.views import (
+    MOST_OF_LOGIN,
     AccountList,
     AccountsMeta,
     AccountView,
@@ -24,12 +25,12 @@ from photochanger.accounts.views import (
 )
 from photochanger.domain.permission import Permission
 from photochanger.domain.reasons import Reason
-from photochanger.errors import Problem, Refusal
+from photochanger.errors import Refusal
 from photochanger.web.access import Access
 from photochanger.web.address import caller_address, is_https
 from photochanger.web.contract import contract, json_body
 from photochanger.web.guard import Identity, caller
-from photochanger.web.inputs import invalid, read_json, read_query
+from photochanger.web.inputs import in_utc, read_json, read_query
 from photochanger.web.openapi import SESSION_COOKIE
 from photochanger.web.outputs import answer, nothing
 from photochanger.web.paging import page_of, read_cursor
@@ -55,7 +56,7 @@ def blueprint(
         headers=_LOCKED,
     )
     async def login() -> Response:
-        given = await read_json(request, Credentials)
+        given = await read_json(request, Credentials, most=MOST_OF_LOGIN)
         account = await logins.log_in(given.username, given.password, caller_address())
         token, _ = tokens.give(account)
         return answer(TokenView(token, "bearer", tokens.life))
@@ -72,7 +73,7 @@ def blueprint(
     )
     async def begin_session() -> Response:
         _require_own_page()
-        given = await read_json(request, Credentials)
+        given = await read_json(request, Credentials, most=MOST_OF_LOGIN)
         account = await logins.log_in(given.username, given.password, caller_address())
         token, identity = tokens.give(account)
         response = answer(_session(identity))
@@ -133,8 +134,8 @@ def blueprint(
             action=asked.action,
             actor=asked.actor,
             subject=asked.subject,
-            since=_utc(asked.since, "from"),
-            until=_utc(asked.until, "to"),
+            since=in_utc("from", asked.since),
+            until=in_utc("to", asked.until),
             before=after and after.id,
         )
         return answer(AuditList(*page_of(found, asked.limit, lambda event: AuditPlace(event.id))))
@@ -159,10 +160,3 @@ def _require_own_page() -> None:
     """
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
         raise Refusal(Reason.FORBIDDEN, "Another site cannot log you in here.")
-
-
-def _utc(moment: datetime | None, name: str) -> datetime | None:
-    try:
-        return moment.astimezone(UTC) if moment else None
-    except OverflowError:
-        raise invalid(Problem(name, "is no time that can be")) from None

@@ -15,6 +15,8 @@ from photochanger.domain.reasons import Reason
 from photochanger.errors import Refusal
 from photochanger.web.address import counted_as
 
+PURPOSE: Final = "throttle"
+"""What the key is derived for from the house's."""
 WINDOW: Final = 900.0
 """Seconds within which failures are counted together, and for which a lock holds."""
 ACCOUNT_TRIES: Final = 5

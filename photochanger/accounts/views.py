@@ -11,6 +11,9 @@ from photochanger.domain.permission import Permission
 from photochanger.web.paging import Cursor, Number, PageMeta
 
 LONGEST_PASSWORD = 1024
+MOST_OF_LOGIN = 16 * 1024
+"""Bytes of a login's body. The longest name and password that are taken are less, also where every character of them
+is written as two escapes."""
 
 _Text = Annotated[str, Meta(min_length=1, max_length=100)]
 _Time = Annotated[datetime, Meta(tz=True)]

@@ -73,12 +73,12 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     Reason.REPLAYED_NONCE: ReasonInfo(401, "This signed request was already used.", "Этот подписанный запрос уже был."),
     Reason.SLOT_NOT_FOUND: ReasonInfo(404, "There is no such slot.", "Такого слота нет."),
     Reason.SLOT_DISABLED: ReasonInfo(404, "This slot is switched off.", "Этот слот выключен."),
-    Reason.UPLOAD_TIMEOUT: ReasonInfo(408, "The photo did not arrive in time.", "Фотография не пришла вовремя."),
+    Reason.UPLOAD_TIMEOUT: ReasonInfo(408, "The request did not arrive in time.", "Запрос не пришёл вовремя."),
     Reason.IDEMPOTENCY_CONFLICT: ReasonInfo(
         409, "This Idempotency-Key belongs to another photo.", "Этот Idempotency-Key уже занят другой фотографией."
     ),
     Reason.PAYLOAD_TOO_LARGE: ReasonInfo(
-        413, "The photo is larger than this slot accepts.", "Фотография больше, чем принимает слот."
+        413, "The request is larger than what is accepted here.", "Запрос больше, чем здесь принимается."
     ),
     Reason.UNSUPPORTED_MEDIA_TYPE: ReasonInfo(
         415, "Only JPEG, PNG and WebP photos are accepted.", "Принимаются только фотографии JPEG, PNG и WebP."
@@ -138,8 +138,8 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     Reason.FORBIDDEN: ReasonInfo(403, "This account may not do that.", "У этой учётной записи нет на это права."),
     Reason.LOGIN_LOCKED: ReasonInfo(
         429,
-        "Too many failed logins; try again later.",
-        "Слишком много неудачных попыток входа, повторите позже.",
+        "Too many tries to log in; try again later.",
+        "Слишком много попыток входа, повторите позже.",
     ),
     Reason.VALIDATION_FAILED: ReasonInfo(422, "Some fields cannot be like that.", "Некоторые поля заполнены неверно."),
     Reason.TEMPLATE_IN_USE: ReasonInfo(409, "This template is in use by slots.", "Этот шаблон используется слотами."),

@@ -1,6 +1,6 @@
 """`/api/results.zip` and `/api/slots/{slot_id}/results.zip`: an evening's pictures in one file."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Final
 
 import msgspec
@@ -16,7 +16,7 @@ from photochanger.gallery.slots import require_slot
 from photochanger.jobs.workshop import utc_now
 from photochanger.media.store import MediaStore
 from photochanger.web.contract import Body, contract
-from photochanger.web.inputs import invalid, read_query
+from photochanger.web.inputs import in_utc, invalid, read_query
 
 MIME: Final = "application/zip"
 EVENING: Final = timedelta(hours=24)
@@ -83,19 +83,11 @@ def blueprint(db: Db, media: MediaStore) -> Blueprint:
 
 def _wanted(query: ArchiveQuery, slot_id: str | None) -> Wanted:
     now = utc_now()
-    end = _utc("to", query.end) or now
+    end = in_utc("to", query.end) or now
     try:
-        start = _utc("from", query.start) or end - EVENING
+        start = in_utc("from", query.start) or end - EVENING
     except OverflowError:
         raise invalid(Problem("to", "is too early")) from None
     if start >= end:
         raise invalid(Problem("from", "must be before `to`"))
     return Wanted(start, end, now, slot_id)
-
-
-def _utc(field: str, moment: datetime | None) -> datetime | None:
-    """The moment in UTC, which those at the ends of the calendar do not have."""
-    try:
-        return moment.astimezone(UTC) if moment is not None else None
-    except OverflowError:
-        raise invalid(Problem(field, "is no moment of our calendar")) from None

@@ -4,6 +4,11 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from typing import Final
+
+AUDIT: Final = "photochanger.audit"
+"""The log of what matters to security. It is complete whatever the level of the others: while PostgreSQL is away an
+event stands nowhere else."""
 
 
 class JsonLines(logging.Formatter):
@@ -23,7 +28,7 @@ class JsonLines(logging.Formatter):
 
 
 def setup(level: str, *, as_json: bool = False) -> None:
-    """Send all logs to standard error. Libraries speak up only when something is wrong."""
+    """Send all logs to standard error, from `level` on. Libraries speak up only when something is wrong."""
     handler = logging.StreamHandler(sys.stderr)
     plain = logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     handler.setFormatter(JsonLines() if as_json else plain)
@@ -32,3 +37,4 @@ def setup(level: str, *, as_json: bool = False) -> None:
     root.setLevel(level)
     for noisy in ("httpx", "httpcore", "hypercorn", "quart", "alembic", "asyncio", "pyvips"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger(AUDIT).setLevel(logging.INFO)

@@ -20,6 +20,7 @@ from supervisors import Snapshot
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 20, 30, 45, 60, 120)
 _STAGE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 UNKNOWN_SLOT = "unknown"
+"""Stands for ids that are no slot's."""
 
 
 class Seen:

@@ -9,11 +9,14 @@ from prometheus_client.registry import Collector
 from photochanger.domain.breaker import Position
 from photochanger.domain.budget import Level
 
+HOUSE_SCOPE: Final = "house"
+"""Stands for the whole house where there are slots' ids beside it."""
+
 _POSITIONS: Final[Mapping[Position, float]] = {"closed": 0.0, "half_open": 1.0, "open": 2.0}
 
 
 class StateCollector(Collector):
-    """`breakers` are by provider, `budgets` today's money by slot id, `house` for the whole house."""
+    """`breakers` are by provider, `budgets` today's money by slot id, HOUSE_SCOPE for the whole house."""
 
     def __init__(
         self, breakers: Callable[[], Mapping[str, Position]], budgets: Callable[[], Mapping[str, Level]]

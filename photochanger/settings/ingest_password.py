@@ -1,14 +1,19 @@
-"""The default ingest password: shown once, kept as a hash, for slots that are made without a password."""
+"""The default ingest password: shown once, kept as a hash, for slots that have none."""
 
 import logging
 from typing import Final
 
 from photochanger.db.facade import Db
+from photochanger.db.transaction import Transaction
 from photochanger.settings.rows import INGEST_PASSWORD, Change, Row, change_row
 from photochanger.slots.passwords import fill_with, generated, hashed
 
 log = logging.getLogger(__name__)
 
+# Whoever makes a default waits for those who give one to slots, and they for him: none gives an old one.
+# A lock of its own, because there may be no row yet.
+_GIVING: Final = "SELECT pg_advisory_xact_lock_shared(7305831240620)"
+_MAKING: Final = "SELECT pg_advisory_xact_lock(7305831240620)"
 _HASH: Final = "SELECT value ->> 'hash' FROM settings WHERE key = $1"
 
 
@@ -20,12 +25,13 @@ class IngestPassword:
         self._environment = environment
         self._of_environment: str | None = None
 
-    async def for_new_slots(self) -> str | None:
-        """The hash that a slot gets which is made without a password; None = it has none, and takes no photos.
+    async def for_slots(self, transaction: Transaction) -> str | None:
+        """The hash that slots without a password get; None = they stay without one, and take no photos.
 
-        Raises DatabaseUnavailable.
+        No other becomes the default until the transaction ends. Raises DatabaseUnavailable.
         """
-        stored: str | None = await self._db.fetchval(_HASH, INGEST_PASSWORD)
+        await transaction.execute(_GIVING)
+        stored: str | None = await transaction.fetchval(_HASH, INGEST_PASSWORD)
         if stored is not None or self._environment is None:
             return stored
         if self._of_environment is None:
@@ -41,6 +47,7 @@ class IngestPassword:
             return Change({"hash": stored}, {"set": is_set(row)}, {"set": True})
 
         async with self._db.transaction() as transaction:
+            await transaction.execute(_MAKING)
             row, _ = await change_row(transaction, INGEST_PASSWORD, decide, by=by)
             filled = await fill_with(transaction, stored, by=by)
         log.info("%s has made a new default ingest password; %d slots that had none use it", by, len(filled))

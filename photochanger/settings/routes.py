@@ -1,9 +1,8 @@
 """`/api/settings`: what applies in the house, providers' keys, the default ingest password, the journal."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any
 
-import trio
 from quart import Blueprint, Response, request
 
 from photochanger.db.facade import Db
@@ -37,10 +36,7 @@ from photochanger.web.paging import page_of, read_cursor
 from photochanger.web.problems import here
 
 Record = Callable[..., Awaitable[None]]
-"""Writes a security event down: `record(action, actor=, subject=, address=, detail=)`."""
-
-TELLING: Final = 5.0
-"""Seconds that writing an event down may take."""
+"""Writes a security event down, whoever has gone meanwhile: `record(action, actor=, subject=, detail=)`."""
 
 _ETAG = {"ETag": "The version of the settings."}
 
@@ -53,15 +49,7 @@ def blueprint(db: Db, book: SettingsBook, keys: ProviderKeys, password: IngestPa
         return settings_view(book, {name: keys.stored.in_use(name) for name in keys.stored.drivers})
 
     async def note(action: str, subject: str | None = None, **detail: Any) -> None:
-        """What was done is told, also when whoever did it has gone meanwhile."""
-        with trio.move_on_after(TELLING, shield=True):
-            await record(
-                f"settings.{action}",
-                actor=caller().username,
-                subject=subject,
-                address=request.remote_addr,
-                detail=detail or None,
-            )
+        await record(f"settings.{action}", actor=caller().username, subject=subject, detail=detail or None)
 
     @routes.get("/api/settings")
     @contract(

@@ -9,15 +9,18 @@ from photochanger.db.facade import Db
 from photochanger.db.transaction import Transaction
 from photochanger.domain.reasons import Reason
 from photochanger.errors import Problem, Refusal, SlotInvalid
+from photochanger.observability.metrics import UNKNOWN_SLOT
+from photochanger.observability.state import HOUSE_SCOPE
 from photochanger.slots.change import Terms, hold, plan_change, write_version
 from photochanger.slots.fields import FIELDS, RISING, SLOT_ID, TEMPLATES, document
+from photochanger.slots.passwords import Default
 from photochanger.slots.rows import SELECT_WHOLE
 
 MOST_SLOTS: Final = 1000
 """Archived ones included: each stays for the journal and the statistics."""
 
-RESERVED: Final = frozenset({"bulk", "global", "providers", "slots", "system", "templates"})
-"""Words that addresses of the API have where others have a slot's id."""
+RESERVED: Final = frozenset({"bulk", "global", "providers", "slots", "system", "templates", HOUSE_SCOPE, UNKNOWN_SLOT})
+"""Words that addresses of the API, and the figures, have where others have a slot's id."""
 
 NEEDED: Final = ("provider", "operation")
 """What every new slot has to say; all else has a default."""
@@ -35,14 +38,16 @@ async def create(
     terms: Terms,
     *,
     stored_password: str | None,
+    default: Default,
     by: str,
     like: str | None = None,
 ) -> dict[str, Any]:
     """Make a slot of `fields` and of what the slot `like` has; its row. Without `slot_id` it gets a number.
 
-    `like` gives its fields and templates, never its secrets or their generations. Raises SlotInvalid with everything
-    that is wrong, Refusal (`slot_not_found` for `like`, `not_possible_now` when there are too many) and
-    DatabaseUnavailable; then there is no such slot.
+    `stored_password` is in the form in which it is kept; without one the slot gets the `default`. `like` gives its
+    fields and templates, never its secrets or their generations. Raises SlotInvalid with everything that is wrong,
+    Refusal (`slot_not_found` for `like`, `not_possible_now` when there are too many) and DatabaseUnavailable; then
+    there is no such slot.
     """
     async with db.transaction() as transaction:
         await transaction.execute(_ALONE)
@@ -51,10 +56,11 @@ async def create(
         new_id, taken = _free_id(slot_id, {row["id"] for row in await transaction.fetch(_IDS)})
         if missing or taken:
             raise SlotInvalid(new_id, missing + taken)
+        password = await default(transaction) if stored_password is None else stored_password
         await transaction.execute(_INSERT, new_id)
         empty = await transaction.fetchrow(SELECT_WHOLE + " AND id = $1", new_id)
         assert empty is not None
-        row = dict(empty) | {"secret_hash": stored_password}
+        row = dict(empty) | {"secret_hash": password}
         merged = await plan_change(transaction, row, given, terms)
         if problems := terms.problems(merged):
             raise SlotInvalid(new_id, problems)
@@ -73,15 +79,19 @@ async def archive(db: Db, slot_id: str, expected: int | None, *, by: str) -> dic
         return await write_version(transaction, row, archived, by=by, action="archived")
 
 
-async def bring_back(db: Db, slot_id: str, expected: int | None, terms: Terms, *, by: str) -> dict[str, Any]:
+async def bring_back(
+    db: Db, slot_id: str, expected: int | None, terms: Terms, *, default: Default, by: str
+) -> dict[str, Any]:
     """Take an archived slot into use again; its row. If it could not work now it comes back switched off.
 
-    Raises Refusal (as `hold` does) and DatabaseUnavailable.
+    One without a password gets the `default`: it was passed over while it was away. Raises Refusal (as `hold` does) and
+    DatabaseUnavailable.
     """
     async with db.transaction() as transaction:
+        password = await default(transaction)
         row = await hold(transaction, slot_id, expected, archived=True)
-        works = not terms.problems(row)
-        back = row | {"archived_at": None, "is_active": row["is_active"] and works}
+        back = row | {"archived_at": None, "secret_hash": row["secret_hash"] or password}
+        back["is_active"] = row["is_active"] and not terms.problems(back)
         return await write_version(transaction, row, back, by=by, action="brought_back")
 
 
@@ -103,7 +113,7 @@ def _free_id(wanted: str | None, taken: set[str]) -> tuple[str, list[Problem]]:
     if not SLOT_ID.fullmatch(wanted):
         return wanted, [Problem("id", "must be up to 40 of a-z 0-9 -, and begin with a letter or digit")]
     if wanted in RESERVED:
-        return wanted, [Problem("id", f"{wanted} is a word of the API's own addresses")]
+        return wanted, [Problem("id", f"{wanted} is a word of the API's own addresses or figures")]
     if wanted in taken:
         return wanted, [Problem("id", f"{wanted} is taken, or belonged to a slot that is archived now")]
     return wanted, []

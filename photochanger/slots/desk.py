@@ -15,7 +15,7 @@ from photochanger.slots.bulk import BulkOutcome, change_many
 from photochanger.slots.change import Check, Terms, change_held, hold, unknown, write_version
 from photochanger.slots.fields import FIELDS, SLOT_ID, TEMPLATES, document
 from photochanger.slots.journal import SlotChangeView, read_changes, undone
-from photochanger.slots.passwords import generated, hashed
+from photochanger.slots.passwords import Default, generated, hashed
 from photochanger.slots.rows import SELECT_WHOLE
 from photochanger.slots.signing import derived_key, shown
 
@@ -34,8 +34,8 @@ _LIST: Final = SELECT_WHOLE + " AND (archived_at IS NOT NULL) = $1 ORDER BY id"
 class SlotDesk:
     """The slots, for those who administrate them.
 
-    `defaults` gives the house's own t_sync and t_late, in seconds; `default_password_hash` the stored form of the
-    default ingest password, None where there is none. `record(action, actor=, subject=, detail=)` keeps what was done;
+    `defaults` gives the house's own t_sync and t_late, in seconds; `default_password` the stored form of the
+    default ingest password, inside a transaction. `record(action, actor=, subject=, detail=)` keeps what was done;
     `refresh` has this process read the slots again. `by` is everywhere the account that asks.
 
     Everything raises DatabaseUnavailable, and Refusal or SlotInvalid as `change.hold` and `change.plan_change` do.
@@ -44,7 +44,7 @@ class SlotDesk:
     db: Db
     check: Check
     defaults: Callable[[], tuple[float, float]]
-    default_password_hash: Callable[[], Awaitable[str | None]]
+    default_password: Default
     record: Record
     refresh: Callable[[], Awaitable[None]]
     secret: bytes = field(repr=False)
@@ -70,8 +70,16 @@ class SlotDesk:
     ) -> Row:
         """A new slot, perhaps like another one. Without a password it gets the default one, if there is one."""
         _require_changeable(slot_id or "slot", fields)
-        stored = await self.default_password_hash() if password is None else await hashed(password)
-        row = await creating.create(self.db, slot_id, fields, self.terms(), stored_password=stored, by=by, like=like)
+        row = await creating.create(
+            self.db,
+            slot_id,
+            fields,
+            self.terms(),
+            stored_password=None if password is None else await hashed(password),
+            default=self.default_password,
+            by=by,
+            like=like,
+        )
         detail = {} if like is None else {"like": like}
         await self._after("slot.created" if like is None else "slot.duplicated", row, by, **detail)
         return row
@@ -108,7 +116,7 @@ class SlotDesk:
 
     async def bring_back(self, slot_id: str, expected: int | None, *, by: str) -> Row:
         """Take an archived slot into use again."""
-        row = await creating.bring_back(self.db, slot_id, expected, self.terms(), by=by)
+        row = await creating.bring_back(self.db, slot_id, expected, self.terms(), default=self.default_password, by=by)
         await self._after("slot.brought_back", row, by)
         return row
 

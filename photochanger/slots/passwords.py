@@ -2,6 +2,7 @@
 
 import math
 import secrets
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import trio
@@ -24,16 +25,20 @@ BITS: Final = math.log2(len(ALPHABET)) * _GROUPS * _GROUP
 
 _MISSING: Final = "SELECT id FROM slot WHERE secret_hash IS NULL AND archived_at IS NULL ORDER BY id"
 
+Default = Callable[[Transaction], Awaitable[str | None]]
+"""The stored form of the password that slots get which have none, as it is until the transaction ends; None = there is
+none. To be asked before a slot's row is held."""
+
 _hashing = trio.CapacityLimiter(2)
 
 
-async def fill_missing(db: Db, password: str, *, by: str = "INGEST_PASSWORD") -> list[str]:
-    """Give `password` to every slot without one; the ids of those slots. Raises DatabaseUnavailable."""
+async def fill_missing(db: Db, default: Default, *, by: str = "INGEST_PASSWORD") -> list[str]:
+    """Give the default password to every slot without one; the ids of those slots. Raises DatabaseUnavailable."""
     if await db.fetchrow(_MISSING) is None:
         return []
-    stored = await hashed(password)
     async with db.transaction() as transaction:
-        return await fill_with(transaction, stored, by=by)
+        stored = await default(transaction)
+        return [] if stored is None else await fill_with(transaction, stored, by=by)
 
 
 async def fill_with(transaction: Transaction, stored: str, *, by: str) -> list[str]:

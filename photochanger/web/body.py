@@ -29,7 +29,6 @@ class BodyTooLarge(Refusal):
 
     def __init__(self, limit: int) -> None:
         super().__init__(Reason.PAYLOAD_TOO_LARGE, f"At most {limit} bytes are accepted here.")
-        self.limit = limit
 
 
 class Body(TrioBody):
@@ -56,11 +55,6 @@ class Body(TrioBody):
         self._room = trio.lowlevel.ParkingLot()
         if expected_content_length is not None:
             self._check(expected_content_length, max_content_length)
-
-    @property
-    def complete(self) -> bool:
-        """Whether the last byte has been received (not: read)."""
-        return self._ended
 
     @property
     def buffered(self) -> int:

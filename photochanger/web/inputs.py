@@ -1,7 +1,7 @@
 """What a request says, as typed values: its JSON body, its query, the version that it changes."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, TypeVar, cast, get_args
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from quart import Request
 from photochanger.domain.reasons import Reason
 from photochanger.domain.wording import told
 from photochanger.errors import Problem, Refusal
+from photochanger.web.body import MEMORY_LIMIT, Body
 from photochanger.web.outputs import etag_of
 
 T = TypeVar("T")
@@ -18,31 +19,39 @@ T = TypeVar("T")
 DEEPEST: Final = 64
 """Levels of a JSON body; what is read recursively must not run out of stack."""
 
+_NUL_ESCAPE: Final = rb"\u0000"
+"""JSON has no other way to write the character NUL."""
+_LONGEST_STEP: Final = 60
+"""Characters of a name that are told of it."""
 _NUMBER: Final = re.compile(r"[-+0-9.eE]+")
 _ETAG: Final = re.compile(r'"([0-9]{1,18})"')
 
 
-async def read_json(request: Request, kind: type[T]) -> T:
-    """The body as `kind`. Raises Refusal: `invalid_request` for what is no JSON, `validation_failed` by field.
+async def read_json(request: Request, kind: type[T], *, most: int = MEMORY_LIMIT) -> T:
+    """The body, of at most `most` bytes, as `kind`.
 
-    The media type must be JSON's: a form that a foreign page makes a browser send is none.
+    Raises Refusal: `payload_too_large`, `invalid_request` for what is no JSON, `validation_failed` by field. The media
+    type must be JSON's: a form that a foreign page makes a browser send is none.
     """
     if request.mimetype != "application/json":
         raise Refusal(Reason.INVALID_REQUEST, "The body must be application/json.")
-    return parse_json(await request.get_data(), kind)
+    body = cast(Body, request.body)
+    body.memory_limit = most
+    return parse_json(await body, kind)
 
 
-def parse_json(raw: bytes | str, kind: type[T], where: str = "") -> T:
+def parse_json(raw: bytes, kind: type[T], where: str = "") -> T:
     """JSON as `kind`; `where` is the field in which it came. Raises Refusal as `read_json` does."""
     try:
         # First as it is: a syntax error is told as one, whatever type it hides.
         document = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refusal(Reason.INVALID_REQUEST, f"The {where or 'body'} is no JSON: {error}.") from None
-    if _is_deep(document, DEEPEST):
+    if raw.count(b"[") + raw.count(b"{") >= DEEPEST and _is_deep(document, DEEPEST):
         raise invalid(Problem(where or "body", f"is nested more than {DEEPEST} levels deep"))
-    if nul := _nul_in(document, where):
-        raise invalid(Problem(nul, "contains the character NUL, which cannot be stored"))
+    if _NUL_ESCAPE in raw and (nul := _nul_in(document)) is not None:
+        path = f"{where}{nul}".lstrip(".")
+        raise invalid(Problem(path or "body", "contains the character NUL, which cannot be stored"))
     return _converted(document, kind, strict=True, where=where)
 
 
@@ -97,6 +106,14 @@ def read_id(text: str) -> UUID:
         raise Refusal(Reason.NOT_FOUND) from None
 
 
+def in_utc(field: str, moment: datetime | None) -> datetime | None:
+    """What `field` says, in UTC. Raises Refusal (validation_failed): the first and last moments of all are in none."""
+    try:
+        return moment.astimezone(UTC) if moment is not None else None
+    except OverflowError:
+        raise invalid(Problem(field, "is no moment of our calendar")) from None
+
+
 def invalid(*problems: Problem) -> Refusal:
     """The refusal that tells what is wrong, by field."""
     return Refusal(Reason.VALIDATION_FAILED, errors=problems)
@@ -116,26 +133,36 @@ def _converted(values: Any, kind: type[T], *, strict: bool, where: str = "") -> 
 
 
 def _is_deep(document: Any, levels: int) -> bool:
-    """Whether there is anything below so many levels; looked at level by level, because it may be very deep."""
-    level = [document]
-    for _ in range(levels):
+    """Whether there is anything below so many levels; looked at level by level, because it may be very deep.
+
+    Only what may hold something else is remembered: of long lists of small things there is nothing to keep.
+    """
+    level = [document] if isinstance(document, dict | list) else []
+    for _ in range(levels - 1):
         level = [
             inner
             for each in level
-            if isinstance(each, dict | list)
             for inner in (each.values() if isinstance(each, dict) else each)
+            if isinstance(inner, dict | list)
         ]
-    return bool(level)
+    return any(level)
 
 
-def _nul_in(value: Any, path: str) -> str:
-    """Where in a JSON document there is the one character that PostgreSQL cannot store; empty when nowhere."""
-    match value:
-        case str():
-            return (path or "body") if "\0" in value else ""
-        case dict():
-            pairs = [(f"{path}.{name}".lstrip("."), name, each) for name, each in value.items()]
-            return next((w.replace("\0", "") for w, name, each in pairs if "\0" in name or _nul_in(each, w)), "")
-        case list():
-            return next((where for n, each in enumerate(value) if (where := _nul_in(each, f"{path}[{n}]"))), "")
-    return ""
+def _nul_in(value: Any) -> str | None:
+    """The way from `value` to the one character that PostgreSQL cannot store, as in `.settings[0]`; None: not there.
+
+    The way is put together on the way back, once it is known that there is one: strangers send what is looked at here,
+    with long names and with many of them.
+    """
+    if isinstance(value, str):
+        return "" if "\0" in value else None
+    if isinstance(value, dict):
+        for name, each in value.items():
+            below = "" if "\0" in name else _nul_in(each)
+            if below is not None:
+                return f".{name.replace(chr(0), '')[:_LONGEST_STEP]}{below}"
+    elif isinstance(value, list):
+        for number, each in enumerate(value):
+            if (below := _nul_in(each)) is not None:
+                return f"[{number}]{below}"
+    return None

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from tests.accounts.asking import Visitor, reason
 from tests.house.shared import SharedHouse
 from tests.lab.house import ADMIN, READER, READER_PASSWORD, Lab
 from tests.lab.waiting import until
+from tests.slots.asking import LOCAL
 
 Event = dict[str, Any]
 
@@ -81,6 +84,29 @@ def test_a_lock_is_told_once(house: SharedHouse) -> None:
         [event] = await told(lab, action="address_locked")
         assert event["subject"] == event["address"] == guesser.address
         assert len(await told(lab, action="login_failed")) < ADDRESS_TRIES
+
+    house.run(go)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "action"),
+    [
+        ("PUT", "/api/settings", {"t_late": 7}, "settings.changed"),
+        ("POST", "/api/slots", LOCAL, "slot.created"),
+        ("POST", "/api/share", None, "gallery_share"),
+    ],
+)
+def test_an_event_tells_where_it_came_from(
+    house: SharedHouse, method: str, path: str, body: Event | None, action: str
+) -> None:
+    """Not the proxy's address, which says nothing."""
+
+    async def go(lab: Lab) -> None:
+        visitor = Visitor(lab)
+        answer = await visitor.ask(method, path, json=body, headers=lab.bearer() | {"If-Match": "*"})
+        assert answer.status_code in (200, 201), answer.text
+        [event] = await told(lab, action=action)
+        assert (event["actor"], event["address"]) == (ADMIN, visitor.address)
 
     house.run(go)
 
@@ -173,6 +199,31 @@ async def test_without_the_database_it_is_in_the_log_alone(db: Db, caplog: pytes
     await Audit(db).record("logout", actor="serg")
     assert '"action": "logout"' in caplog.text
     assert "stands in this log only" in caplog.text
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_no_level_of_the_logs_hides_an_event(as_json: bool) -> None:
+    """A process of its own: what stands on standard error there is all that is left while PostgreSQL is away."""
+    program = f"""
+import logging, trio
+from photochanger.accounts.audit import Audit
+from photochanger.db.facade import Db
+from photochanger.db.loop import open_loop
+from photochanger.observability import logs
+
+async def main():
+    async with open_loop() as loop:
+        await Audit(Db(loop)).record("logout", actor="serg")
+
+logs.setup("ERROR", as_json={as_json})
+logging.getLogger("photochanger.accounts").warning("something else")
+trio.run(main)
+"""
+    ran = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60)
+    event, alone = ran.stderr.splitlines()
+    message = json.loads(event)["message"] if as_json else event.partition("photochanger.audit: ")[2]
+    assert json.loads(message) == {"actor": "serg", "action": "logout"}
+    assert "logout stands in this log only" in alone
 
 
 async def test_what_postgresql_refuses_is_in_the_log_alone(db: Db, caplog: pytest.LogCaptureFixture) -> None:

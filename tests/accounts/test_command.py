@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 from msgspec.structs import replace
 
 from photochanger.accounts.command import (
@@ -18,10 +19,14 @@ from photochanger.accounts.command import (
     remove_account,
     set_password,
 )
-from photochanger.accounts.credentials import FILE, Account, read_accounts
+from photochanger.accounts.credentials import FILE, Account, read_accounts, write_accounts
+from photochanger.accounts.throttle import ACCOUNT_TRIES
 from photochanger.domain.passwords import check_password, hash_password
 from photochanger.domain.permission import Permission
 from photochanger.errors import ConfigError
+from tests.accounts.asking import Visitor, reason
+from tests.house.shared import SharedHouse
+from tests.lab.house import ADMIN, READER, READER_PASSWORD, Lab
 from tests.lab.process import ROOT, environment
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -194,3 +199,62 @@ def test_permissions_by_name() -> None:
     assert read_permissions("stats:read,,stats:read ") == {Permission.STATS_READ}
     with pytest.raises(ConfigError, match="wrong"):
         read_permissions("stats:read,wrong")
+
+
+# --- unlock -----------------------------------------------------------------------------------------------------
+
+
+def unlock(lab: Lab, name: str) -> "subprocess.CompletedProcess[str]":
+    """As ops type it on the machine of a running service."""
+    config = lab.house.config
+    env = environment(lab.var / "ops", SECRETS_DIR=config.secrets_dir, DATABASE_URL=config.database_url)
+    return subprocess.run(
+        [*COMMAND, "unlock", name], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_a_lock_is_lifted(house: SharedHouse) -> None:
+    async def go(lab: Lab) -> None:
+        await lab.house.db.execute("DELETE FROM login_throttle")
+        await lab.house.db.execute("DELETE FROM audit_event")
+        visitor = Visitor(lab)
+        for _ in range(ACCOUNT_TRIES):
+            assert reason(await visitor.log_in(READER, "wrong")) == (401, "unauthenticated")
+            assert reason(await Visitor(lab).log_in(ADMIN, "wrong")) == (401, "unauthenticated")
+        assert reason(await visitor.log_in(READER, READER_PASSWORD)) == (429, "login_locked")
+
+        done = await trio.to_thread.run_sync(unlock, lab, READER)
+        assert (done.returncode, done.stdout) == (0, f"{READER} can log in again; its failed logins are forgotten.\n")
+        assert (await visitor.log_in(READER, READER_PASSWORD)).status_code == 200
+        assert reason(await visitor.log_in()) == (429, "login_locked")  # no other account's
+        events = await lab.house.db.fetch("SELECT * FROM audit_event WHERE action = 'account_unlocked'")
+        assert [(event["subject"], event["address"]) for event in events] == [(READER, None)]
+
+        again = await trio.to_thread.run_sync(unlock, lab, READER)
+        assert (again.returncode, again.stderr) == (0, "")
+        assert again.stdout.startswith(f"{READER} was not locked")
+        assert len(await lab.house.db.fetch("SELECT FROM audit_event WHERE action = 'account_unlocked'")) == 1
+
+    house.run(go)
+
+
+@pytest.mark.parametrize(
+    ("name", "database_url", "problem"),
+    [
+        ("nobody", "", "there is no account 'nobody'"),
+        ("serg", "", "the embedded database does not run"),
+        ("serg", "postgresql://127.0.0.1:1/none", "photochanger: "),
+    ],
+)
+def test_what_cannot_be_unlocked_is_told_in_one_line(
+    tmp_path: Path, name: str, database_url: str, problem: str
+) -> None:
+    write_accounts(tmp_path / "secrets" / FILE, [Account("serg", hash_password("x", rounds=4), frozenset())])
+    env = environment(tmp_path, DATABASE_URL=database_url)
+    done = subprocess.run(
+        [*COMMAND, "unlock", name], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    [line] = done.stderr.splitlines()
+    assert line.startswith("photochanger: ")
+    assert problem in line

@@ -1,7 +1,9 @@
 """`POST /api/login`: who gets a token, who does not, and that nobody learns more than that."""
 
+import json
 import logging
 import threading
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -10,6 +12,7 @@ import trio
 
 from photochanger.accounts import login
 from photochanger.accounts.throttle import ACCOUNT_TRIES, ADDRESS_TRIES
+from photochanger.accounts.views import LONGEST_PASSWORD, MOST_OF_LOGIN
 from photochanger.domain.passwords import check_password
 from tests.accounts.asking import Visitor, reason
 from tests.house.shared import SharedHouse
@@ -162,6 +165,31 @@ def test_what_a_foreign_form_can_send_is_no_login(house: SharedHouse, kind: str)
     house.run(go)
 
 
+def test_a_login_is_small(house: SharedHouse, looks: list[str]) -> None:
+    """Strangers send it: what is larger is refused before anybody looks into it, however it is announced."""
+    padding = b" " * MOST_OF_LOGIN
+
+    async def in_pieces() -> AsyncIterator[bytes]:
+        yield b'{"username": "serg", "password": "x"'
+        yield padding
+        yield b"}"
+
+    async def go(lab: Lab) -> None:
+        headers = {"Content-Type": "application/json"}
+        for path in ("/api/login", "/api/session"):
+            for body in (b'{"username": "serg", "password": "x"}' + padding, in_pieces()):
+                answer = await Visitor(lab).ask("POST", path, content=body, headers=headers)
+                assert reason(answer) == (413, "payload_too_large")
+        assert await lab.count("login_throttle") == 0
+        # The longest that may be typed fits, as the most wordful of clients write it.
+        body = json.dumps({"username": 64 * "\U0001f642", "password": LONGEST_PASSWORD * "\U0001f642"}).encode()
+        assert len(body) <= MOST_OF_LOGIN
+        assert reason(await Visitor(lab).ask("POST", "/api/login", content=body, headers=headers)) == UNAUTHENTICATED
+
+    house.run(go)
+    assert len(looks) == 1
+
+
 # --- locks ------------------------------------------------------------------------------------------------------
 
 
@@ -297,6 +325,9 @@ def test_more_logins_than_can_be_looked_at_are_turned_away(
                 await until(lambda: len(answers) == over)
                 assert {reason(answer) for answer in answers} == {LOCKED}
                 assert {answer.headers["retry-after"] for answer in answers} == {str(login.FLOODED)}
+                # Whoever is turned away has failed in nothing.
+                assert {answer.json()["detail"] for answer in answers} == {"Too many logins are under way at once."}
+                assert not any("failed" in answer.json()["title"] for answer in answers)
                 assert (await Visitor(lab).ask("GET", "/api/session", headers=lab.bearer())).status_code == 200
                 go_on.set()
         finally:
@@ -342,13 +373,16 @@ def test_what_was_typed_is_told_nowhere(house: SharedHouse, caplog: pytest.LogCa
         await visitor.log_in(ADMIN, typed[1])
         await visitor.log_in(ADMIN, typed[0])
         token = (await visitor.log_in()).json()["access_token"]
-        await visitor.ask("POST", "/api/login", content=f'{{"username": "{typed[3]}", "password": }}')
+        broken = f'{{"username": "{typed[3]}", "password": }}'
+        answer = await visitor.ask("POST", "/api/login", content=broken, headers={"Content-Type": "application/json"})
+        assert reason(answer) == (400, "invalid_request")
+        assert "The body is no JSON: " in answer.json()["detail"]
         await visitor.ask("DELETE", "/api/session", headers={"Authorization": f"Bearer {token}"})
         await visitor.ask("GET", "/api/session", headers={"Authorization": f"Bearer {token}"})
         tables = ("login_throttle", "audit_event", "revoked_token")
         rows = [await lab.house.db.fetch(f"SELECT to_jsonb({table})::text AS row FROM {table}") for table in tables]
         kept = "\n".join(row["row"] for each in rows for row in each)
-        kept += (await visitor.ask("GET", "/metrics")).text + (await visitor.ask("GET", "/healthz")).text
+        kept += answer.text + (await visitor.ask("GET", "/metrics")).text + (await visitor.ask("GET", "/healthz")).text
         for secret in (*typed, token, token.split(".")[1], token.split(".")[2]):
             assert secret not in kept
             assert secret not in caplog.text

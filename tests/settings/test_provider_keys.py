@@ -12,7 +12,7 @@ from photochanger.providers.gemini.simulator import GeminiSimulator
 from tests.house.policy import reason_of
 from tests.house.shared import SharedHouse
 from tests.lab.house import Lab, running_house, running_simulator
-from tests.lab.process import free_port
+from tests.lab.process import free_port, running_service
 from tests.lab.waiting import until
 from tests.settings.asking import errors, seen
 
@@ -91,6 +91,21 @@ async def test_a_slot_without_a_key_can_work_as_soon_as_there_is_one(tmp_path: P
         async with lab.api() as api:
             await api.delete(URL)
         assert missing() == "GEMINI_API_KEY is not set"
+
+
+async def test_a_missing_key_is_told_at_the_start(tmp_path: Path, postgres_url: str) -> None:
+    """And one that was stored is not missing, whatever the environment says."""
+    warning = "GEMINI_API_KEY is not set: photos of slots that use gemini will be answered with an error"
+    async with running_service(tmp_path, DATABASE_URL=postgres_url) as service:
+        await until(lambda: warning in service.log.read_text())
+        await service.stop()
+    service.log.unlink()
+    async with running_house(tmp_path, postgres_url, gemini_base_url=None) as lab:
+        await store(lab, RIGHT)
+    async with running_service(tmp_path, DATABASE_URL=postgres_url) as service:
+        await service.stop()
+        assert "draining" in service.log.read_text()
+        assert "is not set" not in service.log.read_text()
 
 
 async def test_a_key_is_checked(tmp_path: Path, postgres_url: str) -> None:

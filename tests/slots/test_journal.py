@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from photochanger.db.transaction import Transaction
+from photochanger.domain.passwords import hash_password
 from photochanger.slots.passwords import fill_missing
 from tests.house.shared import SharedHouse
 from tests.lab.house import Lab
@@ -100,18 +102,21 @@ def test_no_secret_is_in_the_journal_or_any_answer(house: SharedHouse, caplog: p
 
 
 def test_the_default_password_is_told_too(house: SharedHouse) -> None:
+    async def default(_: Transaction) -> str:
+        return hash_password("default-password", rounds=4)
+
     async def ask(lab: Lab) -> None:
         slot_id = (await made(lab))["id"]
         kept = (await made(lab, password="a password of its own"))["id"]
         archived = (await made(lab))["id"]
         await change(lab, archived, None, method="DELETE")
-        filled = await fill_missing(lab.house.db, "default-password")
+        filled = await fill_missing(lab.house.db, default)
         assert slot_id in filled
         assert not {kept, archived} & set(filled)
         newest = (await shown(lab, slot_id, "/changes"))["data"][0]
         assert (newest["version"], newest["action"], newest["changed_by"]) == (2, "password_filled", "INGEST_PASSWORD")
         assert (await shown(lab, slot_id))["has_password"] is True
-        assert await fill_missing(lab.house.db, "another-default") == []
+        assert await fill_missing(lab.house.db, default) == []
 
     house.run(ask)
 

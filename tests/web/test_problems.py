@@ -68,6 +68,13 @@ async def test_every_reason_has_its_status_and_sentence(house: House, reason: Re
         }
 
 
+@pytest.mark.parametrize("reason", [Reason.PAYLOAD_TOO_LARGE, Reason.UPLOAD_TIMEOUT, Reason.INVALID_REQUEST])
+def test_what_any_body_may_meet_is_told_of_no_photo(reason: Reason) -> None:
+    """A login, too, may be too large or too slow."""
+    told = REASONS[reason].en + REASONS[reason].ru
+    assert not [word for word in ("photo", "slot", "отограф", "лот") if word in told]
+
+
 @pytest.mark.parametrize(
     ("header", "language"),
     [

@@ -42,8 +42,6 @@ def _schema(found: dict[str, Any]) -> dict[str, Any]:
     if isinstance(found.get("contentMediaType"), str):
         found["format"] = "binary"
         del found["contentMediaType"]
-    if found.get("required") == []:
-        del found["required"]
     if "const" in found:
         found["enum"] = [found.pop("const")]
     if found.get("required") == []:

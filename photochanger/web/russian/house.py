@@ -28,7 +28,6 @@ HOUSE: Final[Mapping[str, str]] = {
     ),
     "is too early": "слишком ранняя дата",
     "must be before `to`": "ожидается время раньше `to`",
-    "is no moment of our calendar": "такого момента нет в нашем календаре",
     "must be the id of the slot whose files are all to be removed": (
         "здесь нужен id слота, все файлы которого удаляются"
     ),

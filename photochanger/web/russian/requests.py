@@ -16,6 +16,7 @@ REQUESTS: Final[Mapping[str, str]] = {
     "cannot be null: leave it out": "null здесь не допускается: не указывайте это поле",
     "cannot be null: leave the parameter out": "null здесь не допускается: не указывайте этот параметр",
     "must be a time as in 2026-11-28T10:00:00Z": "ожидается время, например 2026-11-28T10:00:00Z",
+    "is no moment of our calendar": "такого момента нет в нашем календаре",
     "is given more than once": "указано больше одного раза",
     "If-Match must be an ETag of ours, as in {q}.": "В If-Match нужен ETag из нашего ответа, например {0}.",
     # Forms
@@ -40,9 +41,9 @@ REQUESTS: Final[Mapping[str, str]] = {
     "Authorization must be Bearer and a token.": "В заголовке Authorization должны быть слово Bearer и токен.",
     "{w} is missing or wrong: reload the page.": "Заголовок {0} не указан или неверен: обновите страницу.",
     "The user name or the password is wrong.": "Неверное имя пользователя или пароль.",
+    "Too many logins are under way at once.": "Сейчас одновременно идёт слишком много входов.",
     "Another site cannot log you in here.": "Войти сюда с другого сайта нельзя.",
     "The token is not, or no longer, good: log in again.": "Токен недействителен или устарел: войдите снова.",
-    "is no time that can be": "такого времени не бывает",
     "is none of ours: take `next_cursor` as it is": "это не наше значение: берите `next_cursor` без изменений",
     # Signatures
     "The signature must be in the headers or in the query, not in both.": (

@@ -62,7 +62,7 @@ SLOTS: Final[Mapping[str, str]] = {
     "must be up to 40 of a-z 0-9 -, and begin with a letter or digit": (
         "символов из a-z 0-9 - допускается до 40, первым должна быть буква или цифра"
     ),
-    "{w} is a word of the API's own addresses": "{0} — слово из адресов самого API",
+    "{w} is a word of the API's own addresses or figures": "{0} — слово из адресов или показателей самого API",
     "{w} is taken, or belonged to a slot that is archived now": (
         "имя {0} занято или принадлежало слоту, который теперь в архиве"
     ),

@@ -52,26 +52,16 @@ WATCHED: Final[tuple[tuple[str, str, str, Told], ...]] = (
     ("photochanger.accounts.tokens", "Tokens.__init__", "a key that signs tokens", _keys),
     ("photochanger.accounts.tokens", "Tokens.give", "a token", _token),
     ("photochanger.accounts.tokens", "Tokens.csrf_token", "a page's token", _result),
-)
-"""Module, name in it, what kind of secret, and where in the call it is. In this order: users of a name come later."""
-
-LATER: Final[tuple[tuple[str, str, str, Told], ...]] = (
     ("photochanger.providers.vault", "Vault.lock", "a provider's key", _argument(2)),
     ("photochanger.providers.vault", "Vault.open", "a provider's key", _result),
 )
-"""The same, of modules that a part of the work may not have yet."""
+"""Module, name in it, what kind of secret, and where in the call it is. In this order: users of a name come later."""
 
 
 def watch(tell: Callable[[str | bytes, str], None]) -> None:
     """Have every secret that is made or taken told from now on. To be called before anything imports those names."""
     for module, path, kind, told in WATCHED:
         _wrap(importlib.import_module(module), path, kind, told, tell)
-    for module, path, kind, told in LATER:
-        try:
-            found = importlib.import_module(module)
-        except ModuleNotFoundError:
-            continue
-        _wrap(found, path, kind, told, tell)
 
 
 def _wrap(owner: Any, path: str, kind: str, told: Told, tell: Callable[[str | bytes, str], None]) -> None:
