@@ -125,19 +125,19 @@ class Admission:
         self._peak = max(self._peak, len(self._waiting))
         return request
 
-    def request_now(self, *, kind: TokenKind, key: str = "") -> Request | None:
+    def request_now(self, *, kind: RequestKind, key: str = "") -> Request | None:
         """A granted request if a token is free that nobody waits for, else None: for hedges, which never queue.
 
-        A waiting canary does not count as somebody.
+        A waiting canary counts as somebody only for another one.
         """
         if not self.has_room(kind):
             return None
         request = Request(self, kind, key, float("inf"), next(self._numbers))
         return request if self._grant(request) else None
 
-    def has_room(self, kind: TokenKind) -> bool:
-        """A token is free, and nobody waits for one of its kind; a waiting canary does not count."""
-        return self.permits.free(kind) > 0 and not any(request.kind == kind for request in self._waiting)
+    def has_room(self, kind: RequestKind) -> bool:
+        """A token is free, and nobody waits who would have it first; a waiting canary only goes before another one."""
+        return self.permits.free(_TOKEN[kind]) > 0 and not self._is_awaited(kind)
 
     async def run(self, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
         """The actor: grants whenever something has changed, until cancelled."""

@@ -90,6 +90,7 @@ class Job:
             self.cell,
             self._stand_in,
             fit,
+            is_live=origin.is_live,
             photo_for=self._photo.for_group,
             book=self._book,
         )

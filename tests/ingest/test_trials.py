@@ -12,7 +12,7 @@ import trio
 
 from photochanger.domain.budget import Level
 from tests.history.asking import refused
-from tests.house.policy import LOCAL, gemini
+from tests.house.policy import LITE, LOCAL, gemini
 from tests.house.shared import SharedHouse, shared_house, without_hedges
 from tests.lab.house import ADMIN, READER, Lab, running_house
 from tests.lab.pictures import photo
@@ -153,6 +153,24 @@ async def counted(lab: Lab) -> dict[str, float]:
     names = ("photochanger_ingest_total", "photochanger_late_total", "photochanger_last_resort_total")
     pairs = [line.rsplit(" ", 1) for line in lines if line.startswith(names)]
     return {name: float(value) for name, value in pairs}
+
+
+def test_what_it_comes_to_closes_the_provider_to_nobody(house: SharedHouse, small_photo: bytes) -> None:
+    """A model without any quota, tried by hand: to booths the provider is as well as it was."""
+
+    async def scene(lab: Lab) -> None:
+        await quiet(lab)
+        [told] = (await attempted(lab, small_photo, [gemini("quota_zero", LITE)])).json()["variants"]
+        assert (told["status"], told["failure_reason"]) == ("failed", "provider_quota")
+        group = lab.house.groups["gemini"]
+        assert group.breaker.state(trio.current_time()).state == "closed"
+        before = group.latencies()
+        assert (await attempted(lab, small_photo)).json()["variants"][0]["status"] == "done"
+        assert group.latencies() == before
+        assert (await lab.shoot(small_photo)).status == 200
+        await lab.rest()
+
+    house.run(scene)
 
 
 def test_a_last_resort_is_told_and_not_counted(house: SharedHouse, small_photo: bytes) -> None:

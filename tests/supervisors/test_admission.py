@@ -152,6 +152,24 @@ async def test_what_may_not_queue_takes_only_what_is_free_and_awaited_by_nobody(
     assert admission.request_now(kind="late") is not None
 
 
+async def test_of_what_may_not_queue_a_canary_comes_last() -> None:
+    permits = Permits("lane", 1, 1)
+    admission = Admission("lane", permits, 10)
+    first = admission.request(kind="live")
+    assert admission.request_now(kind="canary") is None
+    waiting = admission.request(kind="canary")
+    first.withdraw()
+    assert (admission.has_room("live"), admission.has_room("canary")) == (True, False)
+    assert admission.request_now(kind="canary") is None
+    hedge = admission.request_now(kind="live")
+    assert hedge is not None
+    waiting.withdraw()
+    hedge.withdraw()
+    canary = admission.request_now(kind="canary")
+    assert canary is not None
+    assert permits.in_use("live") == 1
+
+
 async def test_a_permit_is_changed_for_one_of_the_other_kind_and_the_first_is_free_again() -> None:
     permits = Permits("group", 1, 1)
     admission = Admission("group", permits, 10)
