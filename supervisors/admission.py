@@ -87,7 +87,7 @@ class Request:
 
 
 class Admission:
-    """Grants `permits` to at most `capacity` waiting requests.
+    """Grants `permits` to at most `capacity` waiting requests; to those that are no canaries, these are not there.
 
     Order: live before late before canary; then the key with the fewest running; then the smallest `latest_start`; then
     first come. A canary gets a live token, and only when no live or late request waits.
@@ -114,12 +114,12 @@ class Admission:
         """Queue for a permit. Sync: it is in the queue (or granted) when this returns.
 
         `key` is whose request it is (a slot), `latest_start` the time on Trio's clock after which a start is useless.
-        Raises trio.WouldBlock when `capacity` requests wait already.
+        Raises trio.WouldBlock when `capacity` requests wait already; for other requests, canaries do not count.
         """
         request = Request(self, kind, key, latest_start, next(self._numbers))
         if not self._is_awaited(kind) and self._grant(request):
             return request
-        if len(self._waiting) >= self.capacity:
+        if sum(kind == "canary" or other.kind != "canary" for other in self._waiting) >= self.capacity:
             raise trio.WouldBlock
         self._waiting.append(request)
         self._peak = max(self._peak, len(self._waiting))

@@ -1,6 +1,7 @@
 """Trying a slot: a photo sent by an administrator, and a kept one worked on again. The real path, and no booth.
 
-Their jobs take the same lanes, permits, rates and money as those of booths; they join no others and are not joined.
+Their jobs take the same lanes, permits, rates and money as those of booths, after these; they join no others and are
+not joined.
 """
 
 import logging
@@ -71,7 +72,9 @@ class Trials:
     threads: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(2))
 
     async def test_run(self, slot_id: str, request: Request, by: str) -> TestRunView:
-        """One photo through the slot, as it is or as the variants say, all of them at once and answered together.
+        """One photo through the slot, as it is or as the variants say, as many at once as the slot has permits.
+
+        All are answered together.
 
         Raises Refusal, StorageUnavailable; where no variant found room, as the first of them was refused.
         """

@@ -264,6 +264,34 @@ def test_limits_are_those_of_booths(house: SharedHouse, small_photo: bytes) -> N
     house.run(scene)
 
 
+def test_it_pushes_no_guest_out_of_the_lane(house: SharedHouse, small_photo: bytes) -> None:
+    """Four slow variants have both permits and all chairs; the guest comes next all the same."""
+
+    async def scene(lab: Lab) -> None:
+        await quiet(lab, permits=2, mailbox=2)
+        lab.simulator.default("slow(2)")
+        calls, tests = len(lab.simulator.calls), []
+
+        async def try_it() -> None:
+            tests.append(await attempted(lab, small_photo, [{}] * 4))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(try_it)
+            await until(lambda: lab.house.lanes.statistics()[SLOT] == (2, 2))
+            await until(lambda: len(lab.simulator.calls) == calls + 2)
+            shot = await lab.shoot(small_photo)
+        lab.simulator.default("ok")
+        assert (shot.status, shot.header("x-photochanger-result")) == (200, "ai")
+        told = tests[0].json()["variants"]
+        assert [each["status"] for each in told] == ["done"] * 4
+        row = await lab.job(shot.header("x-job-id"))
+        rows = [await lab.job(each["job_id"]) for each in told]
+        assert [each["started_at"] > row["started_at"] for each in rows] == [False, False, True, True]
+        await lab.rest()
+
+    house.run(scene)
+
+
 def test_its_money_is_the_days(house: SharedHouse, small_photo: bytes) -> None:
     async def scene(lab: Lab) -> None:
         await quiet(lab)

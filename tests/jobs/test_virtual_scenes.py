@@ -241,3 +241,19 @@ def test_early_help_is_for_guests() -> None:
     slow = slot(1, fallbacks=(Plan("two", "edit", {}),))
     studio = play([slow], [provider("one", seconds=30.0), provider("two")], scene)
     assert sum(row.hedged for row in studio.rows.attempts.values()) == 1
+
+
+def test_four_tests_push_no_guest_out_of_the_lane() -> None:
+    async def scene(studio: Studio) -> None:
+        for number in range(8):
+            await studio.post("slot-001", number)  # how long a call takes is known
+        async with trio.open_nursery() as nursery:
+            for number in range(10, 14):
+                nursery.start_soon(partial(studio.post, "slot-001", number, origin=TEST))
+            await trio.sleep(1)
+            assert studio.lanes.statistics()["slot-001"] == (2, 2)
+            assert (await studio.post("slot-001", 20)).got_picture
+
+    studio = play([slot(1, permits=2, hedge=False)], [provider("one", seconds=20.0)], scene)
+    assert len(studio.visits) == 13
+    assert [round(seconds(visit)) for visit in studio.visits if visit.photo == 20] == [39]
