@@ -21,7 +21,7 @@ from photochanger.domain.window import Window
 from photochanger.errors import PictureError, Problem, Refusal, StorageUnavailable
 from photochanger.ingest.admission import Admission
 from photochanger.ingest.overrides import Check, SlotOverrides, overridden
-from photochanger.ingest.trial_views import VARIANTS, RerunView, TestRunView, VariantView, field_errors
+from photochanger.ingest.trial_views import VARIANTS, RerunView, TestRunView, VariantView
 from photochanger.ingest.upload import FORM_OVERHEAD, Reception, receive
 from photochanger.jobs.job import Job
 from photochanger.jobs.origin import Origin
@@ -34,6 +34,7 @@ from photochanger.media.probe import probe
 from photochanger.media.room import Room
 from photochanger.web.app import started_at
 from photochanger.web.inputs import parse_json
+from photochanger.web.problems import field_errors
 
 log = logging.getLogger(__name__)
 
