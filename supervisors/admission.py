@@ -87,7 +87,7 @@ class Request:
 
 
 class Admission:
-    """Grants `permits` to at most `capacity` waiting requests.
+    """Grants `permits` to at most `capacity` waiting requests; to those that are no canaries, these are not there.
 
     Order: live before late before canary; then the key with the fewest running; then the smallest `latest_start`; then
     first come. A canary gets a live token, and only when no live or late request waits.
@@ -114,30 +114,30 @@ class Admission:
         """Queue for a permit. Sync: it is in the queue (or granted) when this returns.
 
         `key` is whose request it is (a slot), `latest_start` the time on Trio's clock after which a start is useless.
-        Raises trio.WouldBlock when `capacity` requests wait already.
+        Raises trio.WouldBlock when `capacity` requests wait already; for other requests, canaries do not count.
         """
         request = Request(self, kind, key, latest_start, next(self._numbers))
         if not self._is_awaited(kind) and self._grant(request):
             return request
-        if len(self._waiting) >= self.capacity:
+        if sum(kind == "canary" or other.kind != "canary" for other in self._waiting) >= self.capacity:
             raise trio.WouldBlock
         self._waiting.append(request)
         self._peak = max(self._peak, len(self._waiting))
         return request
 
-    def request_now(self, *, kind: TokenKind, key: str = "") -> Request | None:
+    def request_now(self, *, kind: RequestKind, key: str = "") -> Request | None:
         """A granted request if a token is free that nobody waits for, else None: for hedges, which never queue.
 
-        A waiting canary does not count as somebody.
+        A waiting canary counts as somebody only for another one.
         """
         if not self.has_room(kind):
             return None
         request = Request(self, kind, key, float("inf"), next(self._numbers))
         return request if self._grant(request) else None
 
-    def has_room(self, kind: TokenKind) -> bool:
-        """A token is free, and nobody waits for one of its kind; a waiting canary does not count."""
-        return self.permits.free(kind) > 0 and not any(request.kind == kind for request in self._waiting)
+    def has_room(self, kind: RequestKind) -> bool:
+        """A token is free, and nobody waits who would have it first; a waiting canary only goes before another one."""
+        return self.permits.free(_TOKEN[kind]) > 0 and not self._is_awaited(kind)
 
     async def run(self, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
         """The actor: grants whenever something has changed, until cancelled."""

@@ -1,16 +1,13 @@
 """What test runs and re-runs are asked and answer, as types."""
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 
-from photochanger.errors import Problem
 from photochanger.ingest.overrides import SlotOverrides
 from photochanger.jobs.told import AttemptView
 from photochanger.web.contract import FieldError
-from photochanger.web.problems import here
 
 MOST_VARIANTS = 4
 
@@ -68,11 +65,6 @@ class RerunView(msgspec.Struct):
     job_url: str
     url: str
     warnings: list[FieldError]
-
-
-def field_errors(problems: Sequence[Problem]) -> list[FieldError]:
-    """The same, as JSON shows them, in the language that the request asks for."""
-    return [FieldError(problem.field, here(problem.message)) for problem in problems]
 
 
 FORM_SCHEMA: dict[str, Any] = {

@@ -1,6 +1,7 @@
 """Trying a slot: a photo sent by an administrator, and a kept one worked on again. The real path, and no booth.
 
-Their jobs take the same lanes, permits, rates and money as those of booths; they join no others and are not joined.
+Their jobs take the same lanes, permits, rates and money as those of booths, after these; they join no others and are
+not joined.
 """
 
 import logging
@@ -20,7 +21,7 @@ from photochanger.domain.window import Window
 from photochanger.errors import PictureError, Problem, Refusal, StorageUnavailable
 from photochanger.ingest.admission import Admission
 from photochanger.ingest.overrides import Check, SlotOverrides, overridden
-from photochanger.ingest.trial_views import VARIANTS, RerunView, TestRunView, VariantView, field_errors
+from photochanger.ingest.trial_views import VARIANTS, RerunView, TestRunView, VariantView
 from photochanger.ingest.upload import FORM_OVERHEAD, Reception, receive
 from photochanger.jobs.job import Job
 from photochanger.jobs.origin import Origin
@@ -33,6 +34,7 @@ from photochanger.media.probe import probe
 from photochanger.media.room import Room
 from photochanger.web.app import started_at
 from photochanger.web.inputs import parse_json
+from photochanger.web.problems import field_errors
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +73,9 @@ class Trials:
     threads: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(2))
 
     async def test_run(self, slot_id: str, request: Request, by: str) -> TestRunView:
-        """One photo through the slot, as it is or as the variants say, all of them at once and answered together.
+        """One photo through the slot, as it is or as the variants say, as many at once as the slot has permits.
+
+        All are answered together.
 
         Raises Refusal, StorageUnavailable; where no variant found room, as the first of them was refused.
         """

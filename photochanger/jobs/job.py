@@ -90,10 +90,12 @@ class Job:
             self.cell,
             self._stand_in,
             fit,
+            is_live=origin.is_live,
             photo_for=self._photo.for_group,
             book=self._book,
         )
-        self._is_live = origin.is_live
+        self.is_live = origin.is_live
+        """A booth sent the photo."""
         self._row = first_row(job_id, slot, upload, window, origin)
         self._original = planned_original(workshop, self._row, upload)
         self._own_waiter: Waiter | None = None
@@ -328,7 +330,7 @@ class Job:
         settlement = replace(settlement, without=stand_in or error)
         made = sum(attempt.row is not None and not attempt.row.hedged for attempt in self._pursuit.attempts)
         self._row = replace(self._row, retries=max(made - 1, 0))
-        if self._went_on and not self.awaited and self._is_live:
+        if self._went_on and not self.awaited and self.is_live:
             self._workshop.metrics.late(settlement.status.value)
         if settlement.picture is None and isinstance(settlement.without, PictureReply):
             self._stand_in.count(settlement.without, len(self.cell.deadlines))

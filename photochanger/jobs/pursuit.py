@@ -32,7 +32,11 @@ _NEVER = Expected(0.0, 0.0, 0.0)
 
 
 class Pursuit:
-    """`attempts` are all that were started, in order."""
+    """`attempts` are all that were started, in order.
+
+    `is_live`: a booth waits. What is not has lower rank at the providers, teaches them nothing, and leaves the share of
+    early hedges to those that are.
+    """
 
     def __init__(
         self,
@@ -44,6 +48,7 @@ class Pursuit:
         stand_in: StandIn,
         fit: Fit | None,
         *,
+        is_live: bool,
         photo_for: Callable[[ProviderGroup], Awaitable[PreparedPhoto]],
         book: Callable[[], Awaitable[None]],
     ) -> None:
@@ -58,6 +63,7 @@ class Pursuit:
         self._book = book
         self._stand_in = stand_in
         self._fit = fit
+        self._is_live = is_live
         self._news = trio.Event()
 
     @property
@@ -79,7 +85,8 @@ class Pursuit:
 
         `calls` is where attempts run; `scope` is the work's own, whose deadline is when the work is given up.
         """
-        self._workshop.hedges.photo()
+        if self._is_live:
+            self._workshop.hedges.photo()
         while True:
             self._news = trio.Event()
             shown = [attempt for attempt in self.attempts if not attempt.never_made]
@@ -157,7 +164,7 @@ class Pursuit:
         attempt = Attempt(self._workshop, errand, photo_for=self._photo_for, book=self._book, on_change=self.tell)
         self.attempts.append(attempt)
         latest = deadlines[-1] if deadlines else trio.current_time()
-        request = way.group.ask(self._slot.id, latest, hedge=hedge is not None)
+        request = way.group.ask(self._slot.id, latest, hedge=hedge is not None, live=self._is_live)
         if request is None:
             attempt.not_made(AttemptOutcome(Verdict.OVERLOADED, message="too many calls wait for this provider"))
         else:
@@ -176,7 +183,7 @@ class Pursuit:
             plans=[self._now(way) for way in self.ways],
             tries=tries,
             may_hedge=self._slot.hedge,
-            may_hedge_early=self._workshop.hedges.allowed,
+            may_hedge_early=self._is_live and self._workshop.hedges.allowed,
             lead=self._stand_in.lead,
         )
 
@@ -189,11 +196,11 @@ class Pursuit:
         return PlanNow(
             group.expected(settings),
             measured=group.measured(settings),
-            idle=group.running == 0,
+            idle=group.idle,
             admitted=admitted,
             ill=group.breaker.state(now).state == "open",
             once=isinstance(group.driver, Resumable),
             makeshift=way.plan.provider == "local" and way is not self.ways[0],
-            has_room=group.admission.has_room("live"),
+            has_room=group.has_room(live=self._is_live),
             affordable=self._workshop.ledger.affordable(self._slot, group.driver.estimate_microusd(settings)),
         )

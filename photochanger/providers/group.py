@@ -1,4 +1,8 @@
-"""A provider's group: its permits, its breaker, what its calls take; the one place from which its driver is called."""
+"""A provider's group: its permits, its breaker, what its calls take; the one place from which its driver is called.
+
+A booth's calls are `live`. Others, of tests and re-runs, are canaries: they have a permit when no other call waits for
+one, and nothing is learnt from them. An administrator tries what may not work, and no guest shall go without for it.
+"""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -12,7 +16,7 @@ from photochanger.domain.outcome import AttemptOutcome, Verdict
 from photochanger.domain.reasons import Reason
 from photochanger.errors import Refusal
 from photochanger.providers.base import Call, Driver, Resumable
-from supervisors import Admission, Permits, Request
+from supervisors import Admission, Permits, Request, RequestKind
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +24,10 @@ MAILBOX = 64
 """Calls that may wait for a permit. Lanes bound what reaches a group, so this is only a backstop."""
 ENOUGH = 8
 """Pictures after which the latency of a model counts as measured."""
+
+
+def _kind(live: bool) -> RequestKind:
+    return "live" if live else "canary"
 
 
 class ProviderGroup:
@@ -34,8 +42,14 @@ class ProviderGroup:
         """Calls that are being made."""
         self._latencies: dict[str, Latencies] = {}
         self._pictures: dict[str, int] = {}
-        self._calls: dict[Turn, tuple[float, Any]] = {}
+        self._calls: dict[Turn, tuple[float, Any]] = {}  # live ones, until they are known to hang
+        self._live = 0
         self._late: dict[Request, Callable[[], object]] = {}
+
+    @property
+    def idle(self) -> bool:
+        """No call is being made from which something will be learnt."""
+        return not self._live
 
     @property
     def name(self) -> str:
@@ -71,31 +85,36 @@ class ProviderGroup:
         """The actor fell too often and is started again only slowly: whoever waits for a permit is told at once."""
         self.admission.fail_waiting(Refusal(Reason.PROVIDER_UNAVAILABLE))
 
-    def ask(self, slot_id: str, latest_start: float, *, hedge: bool = False) -> Request | None:
+    def ask(self, slot_id: str, latest_start: float, *, hedge: bool = False, live: bool = True) -> Request | None:
         """A place in the queue for a permit, or the permit itself; None when there is no room for it.
 
         A hedge never queues. Whoever gets a request enters or withdraws it.
         """
         if hedge:
-            return self.admission.request_now(kind="live", key=slot_id)
+            return self.admission.request_now(kind=_kind(live), key=slot_id)
         try:
-            return self.admission.request(kind="live", key=slot_id, latest_start=latest_start)
+            return self.admission.request(kind=_kind(live), key=slot_id, latest_start=latest_start)
         except trio.WouldBlock:
             return None
+
+    def has_room(self, *, live: bool) -> bool:
+        """A permit is free that such a call would have before all who wait."""
+        return self.admission.has_room(_kind(live))
 
     def become_late(self, request: Request, on_dropped: Callable[[], object]) -> bool:
         """Move a running call into the late room; its live permit is free at once. False when there is no such room.
 
-        A full room is made room in: the call that is in it for the longest is dropped, which `on_dropped` tells.
+        A full room is made room in: the call that is in it for the longest is dropped, which `on_dropped` tells; a
+        canary before all others, and none for a canary.
         """
         if request in self._late:
             return True
         if request.permit is None:
             return False  # it was dropped, and is not over yet
         if not request.become("late"):
-            if not self._late or self.admission.statistics().waiting_late:
+            if request.kind == "canary" or not self._late or self.admission.statistics().waiting_late:
                 return False  # what is dropped would make room for somebody else
-            oldest = next(iter(self._late))
+            oldest = min(self._late, key=lambda each: each.kind != "canary")
             tell_it = self._late.pop(oldest)
             log.warning("%s: the room for late work is full, the oldest call in it is dropped", self.name)
             oldest.withdraw()
@@ -119,6 +138,12 @@ class ProviderGroup:
         """
         try:
             async with request:
+                if request.kind == "canary":
+                    # It takes no turn: as a half-open breaker's probe it would keep booths' calls from finding out.
+                    if not self.breaker.admits(trio.current_time()):
+                        raise Refusal(Reason.PROVIDER_UNAVAILABLE)
+                    await begin()
+                    return await self._call(call)
                 turn = self.breaker.begin(trio.current_time())
                 if turn is None:
                     raise Refusal(Reason.PROVIDER_UNAVAILABLE)
@@ -127,7 +152,7 @@ class ProviderGroup:
                 except BaseException:
                     self.breaker.ended(turn, Signal.NEUTRAL, trio.current_time(), reason="not begun")
                     raise
-                return await self._call(call, turn)
+                return await self._call_and_learn(call, turn)
         finally:
             self._late.pop(request, None)
 
@@ -138,18 +163,25 @@ class ProviderGroup:
         async with self.admission.request(kind="late", key=slot_id):
             return await self.driver.resume(call, handle)
 
-    async def _call(self, call: Call, turn: Turn) -> AttemptOutcome:
-        started = trio.current_time()
-        outcome = AttemptOutcome(Verdict.CANCELLED)
+    async def _call(self, call: Call) -> AttemptOutcome:
         self.running += 1
-        self._calls[turn] = started, call.settings
         try:
-            outcome = await self.driver.call(call)
+            return await self.driver.call(call)
         except Exception:
             log.exception("the %s driver crashed", self.name)
-            outcome = AttemptOutcome(Verdict.CRASHED, possibly_billed=True)
+            return AttemptOutcome(Verdict.CRASHED, possibly_billed=True)
         finally:
             self.running -= 1
+
+    async def _call_and_learn(self, call: Call, turn: Turn) -> AttemptOutcome:
+        started = trio.current_time()
+        outcome = AttemptOutcome(Verdict.CANCELLED)
+        self._live += 1
+        self._calls[turn] = started, call.settings
+        try:
+            outcome = await self._call(call)
+        finally:
+            self._live -= 1
             self._calls.pop(turn, None)
             self._learn(call, turn, outcome, trio.current_time() - started)
         return outcome

@@ -35,11 +35,14 @@ async def change_many(
     """Put the fields of `change` into these slots, None for all that are not archived; what became of each, by id.
 
     A slot named in `versions` must be at that version. With `dry_run` nothing is written, and the versions are those
-    that there would be. Raises SlotInvalid whose fields begin with the slot's id, and Refusal as `hold` does; then
-    nothing is changed anywhere.
+    that there would be. Raises SlotInvalid whose fields begin with the slot's id, or are those of `versions` that are
+    not among these slots, and Refusal as `hold` does; then nothing is changed anywhere.
     """
     async with db.transaction() as transaction:
         chosen = [row["id"] for row in await transaction.fetch(_ALL)] if slot_ids is None else sorted(set(slot_ids))
+        if strangers := sorted(versions.keys() - set(chosen)):
+            why = "names a slot that is not among those that are changed"
+            raise SlotInvalid("the slots", [Problem(f"versions.{slot_id[:40]}", why) for slot_id in strangers])
         # In one order everywhere, so that two who change many slots at once wait for each other and not in a ring.
         rows = [await hold(transaction, slot_id, versions.get(slot_id)) for slot_id in chosen]
         planned: list[dict[str, Any]] = []

@@ -86,7 +86,7 @@ async def apply_change(
 
     `t_sync` and `t_late` are the house's own. A change that changes nothing makes no new version. What was wrong
     before, in a field that is not changed, is no reason to refuse: a slot whose provider has no key yet can still be
-    switched off.
+    switched off. It is one to be switched on.
 
     Raises SlotInvalid with everything that is wrong (then nothing is changed), Refusal(SLOT_NOT_FOUND,
     NOT_POSSIBLE_NOW of an archived slot) and DatabaseUnavailable.
@@ -155,7 +155,8 @@ async def plan_change(
             merged[COLUMNS.get(field, field)] = value_of(field, value)
     # What the check says of the old value of a field whose new one is wrong would only confuse.
     wrong = {top(problem) for problem in problems}
-    old = terms.problems(row)
+    # Who switches a slot on says that it works: then what was wrong before counts too.
+    old = [] if merged["is_active"] and not row["is_active"] else terms.problems(row)
     touched = set() if lenient else {field for field, value in change.items() if value != shown.get(field)}
     problems += [
         problem

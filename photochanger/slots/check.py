@@ -52,6 +52,13 @@ def check_slot(
     ]
 
 
+def shut_out(slot: Slot) -> list[Problem]:
+    """What keeps some clients from using a slot that works for others: told, but no reason to refuse anything."""
+    if slot.auth == "either" and slot.secret_hash is None:
+        return [Problem("auth", "clients that cannot sign are not let in while the slot has no password: give it one")]
+    return []
+
+
 def _check_plans(slot: Slot, drivers: Mapping[str, Driver], public_base_url: str | None) -> Iterator[Problem]:
     roles = [template.role for template in slot.templates]
     for number, plan in enumerate(slot.plans):

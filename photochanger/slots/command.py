@@ -60,13 +60,13 @@ async def add_slot_template(config: Config, path: Path, slot_id: str, role: str,
         await read_slot(db, slot_id)  # before anything is kept for a slot that is not there
         media = FilesystemStore(config.media_root)
         try:
-            template_id = await add_template(db, media, PictureThreads(), path, path.name, max_pixels=config.max_pixels)
+            made = await add_template(db, media, PictureThreads(), path, path.name, max_pixels=config.max_pixels)
         except PictureError as error:
             raise ConfigError(f"{path.name}: {error.detail}") from None
-        await bind(db, slot_id, template_id, role, position, by=BY)
+        await bind(db, slot_id, made["id"], role, position, by=BY)
         row = await db.fetchrow(SELECT + " AND id = $1", slot_id)
         check = await _check(config, db)
-    return _said(config, check, row, f"template {template_id} travels with every photo of {slot_id} now, as {role}.")
+    return _said(config, check, row, f"template {made['id']} travels with every photo of {slot_id} now, as {role}.")
 
 
 async def remove_slot_template(config: Config, slot_id: str, position: int) -> str:

@@ -87,7 +87,8 @@ async def undone(transaction: Transaction, row: Mapping[str, Any], version: int)
 
 
 def _require_all(found: Sequence[int], version: int, newest: int) -> None:
-    missing = next((each for each in range(newest, version, -1) if each not in set(found)), None)
+    told = set(found)
+    missing = next((each for each in range(newest, version, -1) if each not in told), None)
     if missing is not None:
         raise Refusal(
             Reason.NOT_POSSIBLE_NOW,

@@ -119,7 +119,7 @@ class TemplateLibrary:
     async def add(
         self, body: AsyncIterable[bytes], content_type: str, content_length: int | None, *, by: str
     ) -> TemplateView:
-        """Take in the picture of a form. Cut short at any moment, it leaves nothing.
+        """Take in the picture of a form. Cut short at any moment, it is kept whole or, after a sweep, not at all.
 
         Raises Refusal, PictureError, StorageUnavailable and DatabaseUnavailable.
         """
@@ -135,11 +135,11 @@ class TemplateLibrary:
             made = await add_template(
                 self._db, self._media, self._pictures, path, incoming.name, max_pixels=self._max_pixels
             )
+            view = _view(made | {"used_by": []})
+            await self._tell("template.added", by, view)
+            return view
         finally:
-            await self._media.remove_temp(FOLDER, upload)  # shields itself
-        view = await self.one(made)
-        await self._tell("template.added", by, view)
-        return view
+            await self._forget(upload)
 
     async def picture(self, template_id: UUID) -> Shown:
         """The picture itself. Raises Refusal (not_found) and DatabaseUnavailable."""
@@ -216,6 +216,12 @@ class TemplateLibrary:
 
     def _whole(self, row: Any) -> Shown:
         return Shown(self._media.locate(row["path"]), row["mime"], row["sha256"])
+
+    async def _forget(self, upload: str) -> None:
+        try:
+            await self._media.remove_temp(FOLDER, upload)  # shields itself
+        except StorageUnavailable:  # whatever the upload came to; the folder is swept at the next start
+            log.exception("a temp folder of templates is left behind")
 
     async def _make_preview(self, path: str) -> None:
         work = str(uuid4())

@@ -6,13 +6,15 @@ from typing import Any
 
 import trio
 
-from photochanger.errors import ConfigError, Problem
+from photochanger.errors import ConfigError
 from photochanger.providers.base import Driver
 from photochanger.slots.change import Terms
+from photochanger.slots.check import shut_out
 from photochanger.slots.desk import Row
 from photochanger.slots.fields import document
 from photochanger.slots.views import SlotLine, SlotsQuery
 from photochanger.web.contract import FieldError
+from photochanger.web.problems import field_errors
 
 _SLICE = 10
 """Slots looked at before others have their turn: each takes some tens of microseconds."""
@@ -29,7 +31,7 @@ class Showing:
         """The `SlotView` of a row. `host_url` is where the request found this house."""
         return document(row) | {
             "ingest_url": self.ingest_url(row["id"], host_url),
-            "problems": _told(terms.problems(row)),
+            "problems": _problems(row, terms),
             "created_at": row["created_at"],
             "updated_at": row["updated_at"],
             "updated_by": row["updated_by"],
@@ -61,7 +63,7 @@ class Showing:
             model=self._model(row),
             has_password=row["secret_hash"] is not None,
             ingest_url=self.ingest_url(row["id"], host_url),
-            problems=_told(terms.problems(row)),
+            problems=_problems(row, terms),
             updated_at=row["updated_at"],
             updated_by=row["updated_by"],
             archived_at=row["archived_at"],
@@ -85,5 +87,6 @@ def _wanted(row: Row, query: SlotsQuery) -> bool:
     )
 
 
-def _told(problems: Sequence[Problem]) -> list[FieldError]:
-    return [FieldError(each.field, each.message) for each in problems]
+def _problems(row: Row, terms: Terms) -> list[FieldError]:
+    slot = terms.slot(row)
+    return field_errors([*terms.check(slot), *shut_out(slot)])

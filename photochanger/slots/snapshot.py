@@ -25,6 +25,7 @@ class SlotBook:
         self._t_late = t_late
         self._slots: dict[str, Slot] = {}
         self._rows: list[Mapping[str, Any]] = []
+        self._is_told = True  # whoever follows the slots has them as they are
         self._reading = trio.Lock()
         self.on_change: OnChange | None = None
         self.held_until = 0.0
@@ -59,6 +60,8 @@ class SlotBook:
         if fresh != self._slots:
             longest = max((slot.t_sync for slot in self._slots.values()), default=0.0)
             self.held_until = max(self.held_until, trio.current_time() + longest)
-            self._slots = fresh
+            self._slots, self._is_told = fresh, False
+        if not self._is_told:  # cut short or failed, it is done again with the next look
             if self.on_change is not None:
                 await self.on_change(fresh.values())
+            self._is_told = True

@@ -1,5 +1,6 @@
 """Templates: pictures that belong to slots and travel along with every photo. They never change once kept."""
 
+import logging
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -8,17 +9,19 @@ import trio
 
 from photochanger.db.facade import Db
 from photochanger.domain.reasons import Reason
-from photochanger.errors import Problem, Refusal, SlotInvalid
+from photochanger.errors import Problem, Refusal, SlotInvalid, StorageUnavailable
 from photochanger.media.files import storage_error, write_new
 from photochanger.media.formats.layout import Format, damaged
 from photochanger.media.pixels import decoding, load, upright
 from photochanger.media.prepare import as_it_came, to_jpeg
 from photochanger.media.probe import MAX_PIXELS, Probe, probe
-from photochanger.media.store import MediaStore
+from photochanger.media.store import MediaStore, StoredFile
 from photochanger.media.threads import PictureThreads, Priority
 from photochanger.providers.base import PreparedPhoto
 from photochanger.slots.change import Terms, change_held, hold
 from photochanger.slots.fields import MOST_TEMPLATES, ROLE, TEMPLATES, document
+
+log = logging.getLogger(__name__)
 
 LONGEST_SIDE: Final = 3072
 """Pixels; a larger template is made smaller once, because every photo of its slot takes it along."""
@@ -28,13 +31,14 @@ LARGEST_FILE: Final = 50_000_000
 
 QUALITY: Final = 95
 CLEANING: Final = 5.0
-"""Seconds for removing the file of a template that was cut short."""
+"""Seconds for marking the file of a template that was cut short."""
 
 _NAME: Final = 120
 """Characters that are kept of a name."""
 
 _INSERT: Final = """
 INSERT INTO template_media (id, name, mime, bytes, sha256, width, height, path) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+RETURNING id, name, mime, bytes, encode(sha256, 'hex') AS sha256, width, height, path, created_at
 """
 _EXISTS: Final = "SELECT id FROM template_media WHERE id = $1 FOR KEY SHARE"
 UNCHECKED: Final = Terms(lambda _: [], 0, 0)
@@ -43,32 +47,43 @@ UNCHECKED: Final = Terms(lambda _: [], 0, 0)
 
 async def add_template(
     db: Db, media: MediaStore, pictures: PictureThreads, path: Path, name: str, *, max_pixels: int = MAX_PIXELS
-) -> UUID:
-    """Keep the picture at `path` as a template; its id. `name` is for people.
+) -> dict[str, Any]:
+    """Keep the picture at `path` as a template; its row. `name` is for people.
 
     It is decoded whole, and any complaint of the decoder counts as damage: whoever brings it has a better copy.
     A plain JPEG or PNG keeps its pixels as they are and loses its metadata; anything else becomes an upright sRGB
     JPEG, transparency on white, LONGEST_SIDE at most.
 
-    Raises PictureError, StorageUnavailable and DatabaseUnavailable; then nothing is left of it.
+    Raises PictureError, StorageUnavailable and DatabaseUnavailable. Whether PostgreSQL has a row for it then, nobody
+    knows: a file that was kept is marked, and the sweep of the library leaves both or neither.
     """
     template_id = uuid4()
     folder = media.temp_path("templates", str(template_id))
+    stored: StoredFile | None = None
     try:
-        clean = folder / "template"
-        found = await pictures.run(Priority.NORMALISE, _clean, path, clean, max_pixels)
-        stored = await media.keep_template(clean, str(template_id), found.mime)
-    finally:
-        await media.remove_temp("templates", str(template_id))
-    try:
+        try:
+            clean = folder / "template"
+            found = await pictures.run(Priority.NORMALISE, _clean, path, clean, max_pixels)
+            stored = await media.keep_template(clean, str(template_id), found.mime)
+        finally:
+            await media.remove_temp("templates", str(template_id))
         shown = "".join(character for character in name if character.isprintable())[:_NAME]
         facts = (found.mime, stored.bytes, bytes.fromhex(stored.sha256), found.width, found.height, stored.path)
-        await db.execute(_INSERT, template_id, shown, *facts)
+        row = await db.fetchrow(_INSERT, template_id, shown, *facts)
     except BaseException:
-        with trio.move_on_after(CLEANING, shield=True):
-            await media.remove(stored.path)
+        if stored is not None:
+            await _mark(media, stored.path)
         raise
-    return template_id
+    assert row is not None
+    return dict(row)
+
+
+async def _mark(media: MediaStore, path: str) -> None:
+    with trio.move_on_after(CLEANING, shield=True):
+        try:
+            await media.mark_template(path)
+        except StorageUnavailable:
+            log.exception("%s may be left without a row", path)
 
 
 async def bind(

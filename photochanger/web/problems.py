@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from photochanger.domain.reasons import REASONS, Reason
 from photochanger.errors import DatabaseUnavailable, PictureError, Problem, Refusal, SlotInvalid, StorageUnavailable
+from photochanger.web.contract import FieldError
 from photochanger.web.russian.translate import russian
 
 log = logging.getLogger("photochanger.web")
@@ -174,6 +175,11 @@ async def bug(error: BaseException) -> Response:
 def here(text: str) -> str:
     """A sentence of ours in the language that the current request asks for, where it is known there."""
     return russian(text) if has_request_context() and _language() == "ru" else text
+
+
+def field_errors(problems: Iterable[Problem]) -> list[FieldError]:
+    """The same as JSON shows them outside of a refusal, in the language that the current request asks for."""
+    return [FieldError(problem.field, here(problem.message)) for problem in problems]
 
 
 def _language() -> str:

@@ -43,9 +43,9 @@ async def keep(lab: Lab, folder: Path, picture: bytes, slot: str, role: str, pos
     path = folder / "template"
     path.write_bytes(picture)
     template = await add_template(lab.house.db, lab.house.media, lab.house.pictures, path, "a template")
-    await bind(lab.house.db, slot, template, role, position, by="serg")
+    await bind(lab.house.db, slot, template["id"], role, position, by="serg")
     await lab.house.slots.refresh()
-    kept = await lab.house.db.fetchval("SELECT path FROM template_media WHERE id = $1", template)
+    kept = await lab.house.db.fetchval("SELECT path FROM template_media WHERE id = $1", template["id"])
     return lab.house.media.locate(kept)
 
 

@@ -12,7 +12,7 @@ import trio
 
 from photochanger.domain.budget import Level
 from tests.history.asking import refused
-from tests.house.policy import LOCAL, gemini
+from tests.house.policy import LITE, LOCAL, gemini
 from tests.house.shared import SharedHouse, shared_house, without_hedges
 from tests.lab.house import ADMIN, READER, Lab, running_house
 from tests.lab.pictures import photo
@@ -155,6 +155,24 @@ async def counted(lab: Lab) -> dict[str, float]:
     return {name: float(value) for name, value in pairs}
 
 
+def test_what_it_comes_to_closes_the_provider_to_nobody(house: SharedHouse, small_photo: bytes) -> None:
+    """A model without any quota, tried by hand: to booths the provider is as well as it was."""
+
+    async def scene(lab: Lab) -> None:
+        await quiet(lab)
+        [told] = (await attempted(lab, small_photo, [gemini("quota_zero", LITE)])).json()["variants"]
+        assert (told["status"], told["failure_reason"]) == ("failed", "provider_quota")
+        group = lab.house.groups["gemini"]
+        assert group.breaker.state(trio.current_time()).state == "closed"
+        before = group.latencies()
+        assert (await attempted(lab, small_photo)).json()["variants"][0]["status"] == "done"
+        assert group.latencies() == before
+        assert (await lab.shoot(small_photo)).status == 200
+        await lab.rest()
+
+    house.run(scene)
+
+
 def test_a_last_resort_is_told_and_not_counted(house: SharedHouse, small_photo: bytes) -> None:
     async def scene(lab: Lab) -> None:
         await quiet(lab, last_resort="original", **gemini("safety"))
@@ -241,6 +259,34 @@ def test_limits_are_those_of_booths(house: SharedHouse, small_photo: bytes) -> N
         assert [each["status"] for each in told] == ["done", "done", "refused"]
         assert told[2]["failure_reason"] == "slot_busy"
         lab.simulator.default("ok")
+        await lab.rest()
+
+    house.run(scene)
+
+
+def test_it_pushes_no_guest_out_of_the_lane(house: SharedHouse, small_photo: bytes) -> None:
+    """Four slow variants have both permits and all chairs; the guest comes next all the same."""
+
+    async def scene(lab: Lab) -> None:
+        await quiet(lab, permits=2, mailbox=2)
+        lab.simulator.default("slow(2)")
+        calls, tests = len(lab.simulator.calls), []
+
+        async def try_it() -> None:
+            tests.append(await attempted(lab, small_photo, [{}] * 4))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(try_it)
+            await until(lambda: lab.house.lanes.statistics()[SLOT] == (2, 2))
+            await until(lambda: len(lab.simulator.calls) == calls + 2)
+            shot = await lab.shoot(small_photo)
+        lab.simulator.default("ok")
+        assert (shot.status, shot.header("x-photochanger-result")) == (200, "ai")
+        told = tests[0].json()["variants"]
+        assert [each["status"] for each in told] == ["done"] * 4
+        row = await lab.job(shot.header("x-job-id"))
+        rows = [await lab.job(each["job_id"]) for each in told]
+        assert [each["started_at"] > row["started_at"] for each in rows] == [False, False, True, True]
         await lab.rest()
 
     house.run(scene)

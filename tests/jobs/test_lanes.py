@@ -18,11 +18,18 @@ class Work:
     """A job of the test's own: runs `body` once it has its place. `ends` is when that is expected to be over."""
 
     def __init__(
-        self, slot: Slot, body: Callable[[], Awaitable[object]], *, ends: float = 0.0, service: float = 0.0
+        self,
+        slot: Slot,
+        body: Callable[[], Awaitable[object]],
+        *,
+        ends: float = 0.0,
+        service: float = 0.0,
+        is_live: bool = True,
     ) -> None:
         self.id = uuid4()
         self.slot = slot
         self.body = body
+        self.is_live = is_live
         self.awaited = True
         self.likely_end = ends
         self.usual_service = service
@@ -170,6 +177,51 @@ async def test_a_photo_that_nobody_waits_for_takes_no_room(lanes: Lanes) -> None
     gate.set()
     await lanes.wait_idle()
     assert lanes.in_flight == 0
+
+
+async def test_tests_wait_behind_guests_and_in_nobodys_way(lanes: Lanes) -> None:
+    now, gates = trio.current_time(), [trio.Event(), trio.Event()]
+    at_work = [Work(slot(), gate.wait, ends=now + 20, service=20, is_live=False) for gate in gates]
+    waiting = [Work(slot(), trio.sleep_forever, ends=now + 40, service=20, is_live=False) for _ in range(3)]
+    for work in (*at_work, *waiting):
+        lanes.submit(work, 100.0)
+    await trio.testing.wait_all_tasks_blocked()
+    with pytest.raises(Refusal) as full:
+        lanes.submit(Work(slot(), trio.sleep_forever, is_live=False), 100.0)
+    assert full.value.reason is Reason.SLOT_BUSY
+    guest = Work(slot(), trio.sleep_forever, ends=now + 40, service=20)
+    with pytest.raises(Refusal):
+        lanes.submit(guest, 100.0, latest_start=now + 19)  # those at work keep their places
+    lanes.submit(guest, 100.0, latest_start=now + 21)
+    with pytest.raises(Refusal):
+        lanes.submit(Work(slot("slot-001"), trio.sleep_forever, is_live=False), 100.0, latest_start=now + 59)
+    gates[0].set()
+    await trio.testing.wait_all_tasks_blocked()
+    assert guest.started
+    assert not any(work.started for work in waiting)
+    gates[1].set()
+    await trio.testing.wait_all_tasks_blocked()
+    assert [work.started for work in waiting] == [True, False, False]
+    lanes.cancel_all()
+    await lanes.wait_idle()
+
+
+async def test_tests_take_no_room_in_the_house_from_guests(lanes: Lanes) -> None:
+    lanes.room = 4
+    tests = [Work(slot(f"slot-00{1 + number % 2}"), trio.sleep_forever, is_live=False) for number in range(3)]
+    guests = [Work(slot(f"slot-00{1 + number % 2}"), trio.sleep_forever) for number in range(5)]
+    for work in (*tests, *guests[:1]):
+        lanes.submit(work, 100.0)
+    with pytest.raises(Refusal) as full:
+        lanes.submit(Work(slot(), trio.sleep_forever, is_live=False), 100.0)
+    assert full.value.reason is Reason.QUEUE_FULL
+    for work in guests[1:4]:
+        lanes.submit(work, 100.0)
+    with pytest.raises(Refusal) as full:
+        lanes.submit(guests[4], 100.0)
+    assert full.value.reason is Reason.QUEUE_FULL
+    lanes.cancel_all()
+    await lanes.wait_idle()
 
 
 async def test_a_job_may_come_for_a_slot_that_was_never_there(lanes: Lanes) -> None:

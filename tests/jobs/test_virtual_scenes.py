@@ -8,15 +8,18 @@ from typing import Any
 import pytest
 import trio
 
-from photochanger.domain.job import JobStatus, ReplyKind
+from photochanger.domain.job import JobStatus, ReplyKind, Source
 from photochanger.domain.reasons import Reason
-from photochanger.domain.slot import Slot
+from photochanger.domain.slot import Plan, Slot
+from photochanger.jobs.origin import Origin
 from photochanger.jobs.reply import ErrorReply
 from tests.lab.virtual.behaviour import Behaviour, Kind
 from tests.lab.virtual.check import check, nothing_held
 from tests.lab.virtual.providers import ScriptedDriver
 from tests.lab.virtual.studio import Studio, Visit, open_studio, run_virtual
 from tests.lab.virtual.timelines import picture_cost
+
+TEST = Origin(Source.UI_TEST)
 
 Scene = Callable[[Studio], Awaitable[None]]
 
@@ -219,3 +222,38 @@ def test_work_that_is_stopped_answers_all_who_wait_at_once(after: float, on_time
     else:
         assert all(visit.got_picture for visit in stopped)
     assert bool(studio.stopped) == (after < 5.3)
+
+
+def test_early_help_is_for_guests() -> None:
+    """A test's slow call is left alone; it neither saves up nor spends what booths have."""
+
+    async def scene(studio: Studio) -> None:
+        for number in range(30):
+            assert (await studio.post("slot-001", number, origin=TEST)).got_picture
+        assert len(studio.asked) == 30
+        assert studio.workshop.hedges.allowed
+        assert (await studio.post("slot-001", 100)).got_picture
+        assert (len(studio.asked), studio.workshop.hedges.allowed) == (32, False)
+        for number in range(30):
+            await studio.post("slot-001", number, origin=TEST)
+        assert not studio.workshop.hedges.allowed
+
+    slow = slot(1, fallbacks=(Plan("two", "edit", {}),))
+    studio = play([slow], [provider("one", seconds=30.0), provider("two")], scene)
+    assert sum(row.hedged for row in studio.rows.attempts.values()) == 1
+
+
+def test_four_tests_push_no_guest_out_of_the_lane() -> None:
+    async def scene(studio: Studio) -> None:
+        for number in range(8):
+            await studio.post("slot-001", number)  # how long a call takes is known
+        async with trio.open_nursery() as nursery:
+            for number in range(10, 14):
+                nursery.start_soon(partial(studio.post, "slot-001", number, origin=TEST))
+            await trio.sleep(1)
+            assert studio.lanes.statistics()["slot-001"] == (2, 2)
+            assert (await studio.post("slot-001", 20)).got_picture
+
+    studio = play([slot(1, permits=2, hedge=False)], [provider("one", seconds=20.0)], scene)
+    assert len(studio.visits) == 13
+    assert [round(seconds(visit)) for visit in studio.visits if visit.photo == 20] == [39]

@@ -40,13 +40,17 @@ async def nothing() -> None:
     """What `begin` does where nothing is to be booked."""
 
 
-def asked(group: ProviderGroup, *, hedge: bool = False) -> Request:
-    request = group.ask("slot-001", float("inf"), hedge=hedge)
+def asked(group: ProviderGroup, *, hedge: bool = False, live: bool = True) -> Request:
+    request = group.ask("slot-001", float("inf"), hedge=hedge, live=live)
     assert request is not None
     return request
 
 
 async def once(
-    group: ProviderGroup, *, settings: Any = None, begin: Callable[[], Awaitable[None]] = nothing
+    group: ProviderGroup,
+    *,
+    settings: Any = None,
+    begin: Callable[[], Awaitable[None]] = nothing,
+    live: bool = True,
 ) -> AttemptOutcome:
-    return await group.attempt(call(settings), asked(group), begin=begin)
+    return await group.attempt(call(settings), asked(group, live=live), begin=begin)

@@ -59,6 +59,53 @@ async def test_a_full_late_room_drops_those_that_are_in_it_for_the_longest(
     assert (group.permits.in_use("live"), group.permits.in_use("late")) == (0, 0)
 
 
+async def test_tests_come_after_all_booths(autojump_clock: trio.testing.MockClock) -> None:
+    group = a_group(taking(1), live=1)
+    first, test, booth = asked(group), asked(group, live=False), asked(group)
+    assert (group.has_room(live=True), group.has_room(live=False)) == (False, False)
+    first.withdraw()
+    assert group.ask("slot-001", float("inf"), hedge=True, live=False) is None, "two wait before it"
+    async with trio.open_nursery() as nursery:
+        await nursery.start(group.run)
+        await trio.testing.wait_all_tasks_blocked()
+        assert (booth.granted, test.granted) == (True, False)
+        booth.withdraw()
+        await trio.testing.wait_all_tasks_blocked()
+        assert test.granted
+        nursery.cancel_scope.cancel()
+    test.withdraw()
+
+
+async def test_a_tests_hedge_takes_what_nobody_waits_for(autojump_clock: trio.testing.MockClock) -> None:
+    group = a_group(taking(1), live=1)
+    hedge = asked(group, hedge=True, live=False)
+    waiting = asked(group, live=False)
+    hedge.withdraw()
+    assert (group.has_room(live=True), group.has_room(live=False)) == (True, False)
+    assert group.ask("slot-001", float("inf"), hedge=True, live=False) is None
+    asked(group, hedge=True).withdraw()  # a booth's goes before the test that waits
+    waiting.withdraw()
+
+
+async def test_tests_leave_the_late_room_first_and_make_no_room_for_themselves(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    group = a_group(taking(1), live=5, late=2)
+    dropped: list[str] = []
+    booth, test, newer, newest = asked(group), asked(group, live=False), asked(group), asked(group)
+    assert group.become_late(booth, partial(dropped.append, "booth"))
+    assert group.become_late(test, partial(dropped.append, "test"))
+    assert group.become_late(newer, partial(dropped.append, "newer"))
+    assert dropped == ["test"]
+    late_test = asked(group, live=False)
+    assert not group.become_late(late_test, lambda: pytest.fail("it was not let in"))
+    assert group.become_late(newest, lambda: None)
+    assert dropped == ["test", "booth"]
+    for request in (booth, test, newer, newest, late_test):
+        request.withdraw()
+    assert (group.permits.in_use("live"), group.permits.in_use("late")) == (0, 0)
+
+
 async def test_without_late_room_nothing_changes(autojump_clock: trio.testing.MockClock) -> None:
     group = a_group(taking(1), live=1, late=0)
     request = asked(group)

@@ -1,5 +1,7 @@
 """What a group learns from its calls: how long they take, and whether its provider is well."""
 
+from functools import partial
+
 import pytest
 import trio
 import trio.testing
@@ -151,3 +153,61 @@ async def test_calls_that_were_cut_off_early_do_not(autojump_clock: trio.testing
         with trio.move_on_after(1):
             await once(group)
     assert group.breaker.admits(trio.current_time())
+
+
+@pytest.mark.parametrize("outcome", [AttemptOutcome(Verdict.QUOTA), OVERLOADED, AttemptOutcome(Verdict.TIMEOUT)])
+async def test_what_a_test_comes_to_opens_nothing(
+    autojump_clock: trio.testing.MockClock, outcome: AttemptOutcome
+) -> None:
+    group = a_group(giving(outcome))
+    for _ in range(10):
+        assert await once(group, live=False) == outcome
+    assert group.breaker.admits(trio.current_time())
+    assert (group.running, group.permits.in_use("live")) == (0, 0)
+
+
+async def test_how_long_a_test_takes_is_not_learnt(autojump_clock: trio.testing.MockClock) -> None:
+    group = a_group(taking(30))
+    for _ in range(ENOUGH):
+        await once(group, live=False)
+        with trio.move_on_after(20):
+            await once(group, live=False)
+    assert (group.expected({}), group.measured({})) == (COLD, False)
+
+
+async def test_tests_that_hang_tell_nothing(autojump_clock: trio.testing.MockClock) -> None:
+    group = a_group(taking(1000), live=5)
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as calls:
+            for _ in range(5):
+                calls.start_soon(partial(once, group, live=False))
+            await trio.sleep(COLD.p95 + 1)
+            assert (group.running, group.idle) == (5, True)
+            assert group.admits()
+            scope.cancel()
+    assert group.breaker.admits(trio.current_time())
+    assert (group.running, group.permits.in_use("live")) == (0, 0)
+
+
+async def test_a_test_goes_by_the_breaker_and_is_no_probe(autojump_clock: trio.testing.MockClock) -> None:
+    group = a_group(giving(AttemptOutcome(Verdict.QUOTA)))
+    assert isinstance(group.driver, SaidDriver)
+    await once(group)
+    with pytest.raises(Refusal) as refused:
+        await once(group, live=False)
+    assert refused.value.reason is Reason.PROVIDER_UNAVAILABLE
+    await trio.sleep(15)
+    group.driver.doing = taking(20)
+    async with trio.open_nursery() as calls:
+        calls.start_soon(partial(once, group, live=False))
+        await trio.testing.wait_all_tasks_blocked()
+        assert (group.running, group.breaker.state(trio.current_time()).state) == (1, "half_open")
+        group.driver.doing = giving(PICTURE)
+        assert await once(group) == PICTURE  # a guest need not wait for the test to find out
+        assert group.breaker.state(trio.current_time()).state == "closed"
+        group.driver.doing = giving(AttemptOutcome(Verdict.QUOTA))
+        await once(group)
+        await trio.sleep(15)
+    assert group.breaker.state(trio.current_time()).state == "half_open"
+    await once(group, live=False)
+    assert group.breaker.state(trio.current_time()).state == "half_open"

@@ -20,6 +20,7 @@ from photochanger.slots.check import check_slot
 from photochanger.slots.fields import FIELDS
 from photochanger.slots.snapshot import SlotBook
 from tests.db.rest import count_becomes
+from tests.lab.waiting import until
 
 HASH = "$2b$04$never-to-be-shown"
 HOUSE: Any = {"t_sync": 40.0, "t_late": 90.0}
@@ -249,6 +250,39 @@ async def test_a_running_service_hears_of_it(rows: Db, nursery: trio.Nursery) ->
     with trio.fail_after(20):  # long before the half minute after which it would look by itself
         await heard.wait()
     nursery.cancel_scope.cancel()
+
+
+async def test_who_follows_the_slots_hears_of_a_change_although_telling_was_cut_short(rows: Db) -> None:
+    book = SlotBook(rows, **HOUSE)
+    await book.refresh()
+    heard: list[int] = []
+    trouble: Exception | None = None
+
+    async def listen(slots: Iterable[Slot]) -> None:
+        if not heard:
+            heard.append(0)
+            if trouble is not None:
+                raise trouble
+            await trio.sleep_forever()
+        heard.append(next(iter(slots)).permits)
+
+    book.on_change = listen
+    await change(rows, {"permits": 11})
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(book.refresh)
+            await until(lambda: bool(heard))
+            scope.cancel()
+    assert heard == [0]
+    await book.refresh()
+    await book.refresh()
+    assert heard == [0, 11]
+    heard, trouble = [], RuntimeError("a lane cannot be opened")
+    await change(rows, {"permits": 12})
+    with pytest.raises(RuntimeError):
+        await book.refresh()
+    await book.use(t_sync=HOUSE["t_sync"], t_late=HOUSE["t_late"])
+    assert heard == [0, 12]
 
 
 async def test_a_change_is_in_the_journal_with_who_made_it(rows: Db) -> None:

@@ -2,17 +2,39 @@
 
 import json
 import random
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from photochanger.db.transaction import Transaction
 from photochanger.domain.passwords import hash_password
+from photochanger.errors import Refusal
+from photochanger.slots.journal import _require_all
 from photochanger.slots.passwords import fill_missing
 from tests.house.shared import SharedHouse
 from tests.lab.house import Lab
 from tests.slots.asking import LOCAL, change, made, shown, told
 from tests.slots.test_template_routes import add
+
+
+class Looked(list[int]):
+    """Versions, and how often all of them were gone through."""
+
+    times = 0
+
+    def __iter__(self) -> Iterator[int]:
+        self.times += 1
+        return super().__iter__()
+
+
+def test_a_long_journal_is_gone_through_once() -> None:
+    found = Looked(range(1000, 0, -1))
+    _require_all(found, 0, 1000)
+    found.remove(500)
+    with pytest.raises(Refusal, match="what version 500 changed"):
+        _require_all(found, 0, 1000)
+    assert found.times == 2
 
 
 def test_every_change_is_told_with_what_it_was_before(house: SharedHouse) -> None:

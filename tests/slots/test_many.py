@@ -82,6 +82,7 @@ def test_one_that_cannot_keeps_all_from_it(house: SharedHouse) -> None:
             ([], {}, 422, "validation_failed"),
             ("some", {}, 422, "validation_failed"),
             (ids, {"versions": {ids[2]: 10**30}}, 422, "validation_failed"),
+            (ids[:2], {"versions": {ids[2]: before[ids[2]]}}, 422, "validation_failed"),
             (ids, {"versions": {ids[2]: 2.5}}, 422, "validation_failed"),
             (ids, {"dry_run": "yes"}, 422, "validation_failed"),
             (ids, {"colour": 1}, 422, "validation_failed"),
@@ -92,6 +93,20 @@ def test_one_that_cannot_keeps_all_from_it(house: SharedHouse) -> None:
         await change(lab, ids[0], None, method="DELETE")
         told(await bulk(lab, ids, {"permits": 8}), 409, "not_possible_now")
         assert await versions(lab) == before | {ids[0]: before[ids[0]] + 1}
+
+    house.run(ask)
+
+
+def test_a_version_of_a_slot_that_is_not_changed_is_a_mistake(house: SharedHouse) -> None:
+    async def ask(lab: Lab) -> None:
+        one, other, archived = [(await made(lab))["id"] for _ in range(3)]
+        await change(lab, archived, None, method="DELETE")
+        before = await versions(lab)
+        for slots, strangers in (([one], [other, "slot-999"]), ("all", [archived])):
+            given = dict.fromkeys((one, *strangers), 1)
+            errors = told(await bulk(lab, slots, {"permits": 8}, versions=given), 422, "validation_failed")
+            assert set(errors) == {f"versions.{slot_id}" for slot_id in strangers}
+        assert await versions(lab) == before
 
     house.run(ask)
 

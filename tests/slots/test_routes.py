@@ -116,6 +116,54 @@ def test_a_slot_that_could_not_work_comes_back_switched_off(house: SharedHouse) 
     house.run(ask)
 
 
+def test_a_slot_that_could_not_work_is_not_switched_on(house: SharedHouse) -> None:
+    async def ask(lab: Lab) -> None:
+        slot_id = (await made(lab))["id"]
+        await lab.set_slot(slot_id, settings={"look": "lost"})
+        for fields in ({"permits": 4}, {"is_active": True}, {"is_active": False}, {"permits": 5}):
+            assert (await change(lab, slot_id, fields)).status_code == 200  # it was on, and what is on may stay so
+        for fields in ({"is_active": True}, {"is_active": True, "permits": 6}):
+            assert list(told(await change(lab, slot_id, fields), 422, "validation_failed")) == ["settings.look"]
+        assert (await shown(lab, slot_id))["is_active"] is False
+        mended = await change(lab, slot_id, {"is_active": True, "settings": {"look": "mono"}})
+        assert (mended.status_code, mended.json()["is_active"]) == (200, True)
+
+    house.run(ask)
+
+
+def test_what_is_wrong_is_told_in_the_language_that_is_asked_for(house: SharedHouse) -> None:
+    async def ask(lab: Lab) -> None:
+        slot_id = (await made(lab))["id"]
+        await lab.set_slot(slot_id, rate_burst=3)
+        async with lab.api() as api:
+            for language, message in (("en", "does nothing without"), ("ru", "не действует без")):
+                headers = {"Accept-Language": language}
+                one = (await api.get(f"/api/slots/{slot_id}", headers=headers)).json()
+                lines = (await api.get("/api/slots", params={"q": slot_id}, headers=headers)).json()["data"]
+                for view in (one, *lines):
+                    problems = {each["field"]: each["message"] for each in view["problems"]}
+                    assert problems["rate_burst"] == f"{message} rate_per_minute"
+
+    house.run(ask)
+
+
+def test_a_slot_that_lets_only_signed_photos_in_says_so_and_refuses_nothing(house: SharedHouse) -> None:
+    async def ask(lab: Lab) -> None:
+        view = await made(lab)
+        slot_id = view["id"]
+        assert (view["auth"], view["has_password"]) == ("either", False)
+        assert [each["field"] for each in view["problems"]] == ["auth"]
+        assert "cannot sign" in view["problems"][0]["message"]
+        for fields in ({"is_active": False}, {"is_active": True}, {"auth": "signature"}):
+            assert (await change(lab, slot_id, fields)).status_code == 200
+        assert (await shown(lab, slot_id))["problems"] == []
+        assert (await change(lab, slot_id, {"auth": "either"})).status_code == 200
+        assert (await change(lab, slot_id, {}, path="/password", method="POST")).status_code == 200
+        assert (await shown(lab, slot_id))["problems"] == []
+
+    house.run(ask)
+
+
 def test_numbers_and_names_of_new_slots(house: SharedHouse) -> None:
     async def ask(lab: Lab) -> None:
         numbers = [int((await made(lab))["id"].removeprefix("slot-")) for _ in range(2)]

@@ -151,7 +151,7 @@ def test_a_template_is_bound_and_unbound_by_version(house: SharedHouse) -> None:
 
 def test_method_and_template_change_together_or_not_at_all(house: SharedHouse) -> None:
     async def ask(lab: Lab) -> None:
-        slot_id, template = (await made(lab))["id"], await add(lab)
+        slot_id, template = (await made(lab, auth="signature"))["id"], await add(lab)
         method = {"provider": "turbotext", "operation": "mix_images", "settings": {"content": "A film still"}}
         assert "templates" in told(await change(lab, slot_id, method), 422, "validation_failed")
         templates = {"templates": [{"template_id": template, "role": "style"}]}

@@ -1,15 +1,17 @@
 """Templates: clean and durable once kept, bound in their order, ready to travel with every photo."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import pytest
 import trio
 
 from photochanger.db.facade import Db
+from photochanger.db.target import Target
 from photochanger.domain.reasons import Reason
 from photochanger.domain.slot import Slot
 from photochanger.errors import DatabaseUnavailable, PictureError, Refusal, SlotInvalid, StorageUnavailable
@@ -18,9 +20,11 @@ from photochanger.media.filesystem import FilesystemStore
 from photochanger.media.probe import probe
 from photochanger.media.threads import PictureThreads
 from photochanger.slots.fields import MOST_TEMPLATES
+from photochanger.slots.library import TemplateLibrary
 from photochanger.slots.snapshot import SlotBook
 from photochanger.slots.templates import LONGEST_SIDE, add_template, bind, unbind
 from tests.lab import pictures
+from tests.lab.waiting import until
 from tests.media.reading import decoded, difference, sent
 from tests.media.test_probe import BAD
 
@@ -41,7 +45,41 @@ async def add(
 ) -> UUID:
     path = tmp_path / "upload"
     path.write_bytes(data)
-    return await add_template(db, media, PictureThreads(), path, name, **options)
+    template_id: UUID = (await add_template(db, media, PictureThreads(), path, name, **options))["id"]
+    return template_id
+
+
+def library_of(db: Db, media: FilesystemStore, record: Any = None) -> TemplateLibrary:
+    return TemplateLibrary(
+        db, media, PictureThreads(), max_pixels=10**8, record=record or AsyncRecord(), on_removed=lambda _: None
+    )
+
+
+class AsyncRecord:
+    """What was told to the audit log: actions."""
+
+    def __init__(self) -> None:
+        self.actions: list[str] = []
+
+    async def __call__(self, action: str, **_options: Any) -> None:
+        self.actions.append(action)
+
+
+async def file_or_row(db: Db, media: FilesystemStore) -> list[str]:
+    """The paths of all templates once those that were cut short are swept; each has its file, no other is left."""
+
+    async def nobody_writes() -> bool:
+        # A statement whose answer nobody awaits is carried out all the same.
+        others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        pool = db.pool_state
+        assert pool is not None
+        return bool(await db.fetchval(others) < pool.open)
+
+    await until(nobody_writes)
+    await library_of(db, media).sweep(grace=0)
+    rows = [row["path"] for row in await db.fetch("SELECT path FROM template_media ORDER BY created_at")]
+    assert sorted(path.relative_to(media.root).as_posix() for path in files(media)) == sorted(rows)
+    return rows
 
 
 async def row_of(db: Db, template_id: UUID) -> dict[str, Any]:
@@ -122,11 +160,92 @@ async def test_a_file_that_cannot_be_read(db: Db, media: FilesystemStore, tmp_pa
         await add_template(db, media, PictureThreads(), tmp_path / "nothing", "x")
 
 
-async def test_without_a_database_no_file_is_left(db: Db, media: FilesystemStore, tmp_path: Path) -> None:
+async def test_without_a_database_no_file_is_left(
+    db: Db, postgres_url: str, media: FilesystemStore, tmp_path: Path
+) -> None:
     db.disconnect("gone for the test")
     with pytest.raises(DatabaseUnavailable):
         await add(db, media, tmp_path, pictures.photo())
-    assert files(media) == []
+    await db.connect(Target.of(postgres_url))
+    assert await file_or_row(db, media) == []
+
+
+async def test_a_row_that_was_written_although_nobody_heard_of_it_keeps_its_file(
+    db: Db, media: FilesystemStore, tmp_path: Path
+) -> None:
+    """The connection is lost while the INSERT is on its way back."""
+    deaf = _Deaf(db)
+    with pytest.raises(DatabaseUnavailable):
+        await add(cast(Db, deaf), media, tmp_path, pictures.photo())
+    assert len(await file_or_row(db, media)) == 1
+
+
+async def test_a_temp_folder_that_stays_leaves_no_file_behind(db: Db, tmp_path: Path) -> None:
+    """Whatever is told: a template that is kept is told as one, of another one nothing is left."""
+    path = tmp_path / "upload"
+    path.write_bytes(pictures.photo(64, 48))
+    media = _Sticky(tmp_path / "media", "template")
+    await media.open()
+    with pytest.raises(StorageUnavailable):
+        await add_template(db, media, PictureThreads(), path, "x")
+    assert await file_or_row(db, media) == []
+
+
+@pytest.mark.parametrize("trouble", ["temp folder", "database"])
+async def test_what_is_kept_is_told_as_kept(db: Db, tmp_path: Path, trouble: str) -> None:
+    """Trouble that comes only when the template is there, with its row, makes no failure of it."""
+    media = _Sticky(tmp_path / "media", "upload" if trouble == "temp folder" else None)
+    await media.open()
+    if trouble == "database":
+        media.on_removed = partial(db.disconnect, "gone for the test")
+    record = AsyncRecord()
+    content_type, body = multipart(pictures.photo(64, 48))
+
+    async def stream() -> AsyncIterator[bytes]:
+        yield body
+
+    view = await library_of(db, media, record).add(stream(), content_type, len(body), by="serg")
+    assert (view.width, view.height, view.used_by, record.actions) == (64, 48, [], ["template.added"])
+    if trouble == "temp folder":
+        assert view == await library_of(db, media).one(view.id)
+
+
+def multipart(picture: bytes) -> tuple[str, bytes]:
+    """A form with a picture: its media type and its bytes."""
+    head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'
+    return "multipart/form-data; boundary=x", head + picture + b"\r\n--x--\r\n"
+
+
+class _Deaf:
+    """A database that carries out a statement, and is lost before it can say so."""
+
+    def __init__(self, db: Db) -> None:
+        self._db = db
+
+    async def fetchrow(self, sql: str, *args: Any) -> Any:
+        await self._db.fetchrow(sql, *args)
+        raise DatabaseUnavailable("lost on the way")
+
+    async def execute(self, sql: str, *args: Any) -> str:
+        await self._db.execute(sql, *args)
+        raise DatabaseUnavailable("lost on the way")
+
+
+class _Sticky(FilesystemStore):
+    """A disk on which the temp folder of an upload or of a template cannot be removed."""
+
+    def __init__(self, root: Path, stays: str | None) -> None:
+        super().__init__(root)
+        self.on_removed: Callable[[], object] = lambda: None
+        self._stays = stays
+
+    async def remove_temp(self, slot_id: str, job_id: str) -> None:
+        is_upload = any(path.name != "template" for path in self.temp_path(slot_id, job_id).glob("*"))
+        await super().remove_temp(slot_id, job_id)
+        if is_upload:
+            self.on_removed()
+        if self._stays == ("upload" if is_upload else "template"):
+            raise StorageUnavailable("for the test")
 
 
 async def test_a_cancelled_one_leaves_file_and_row_or_neither(db: Db, media: FilesystemStore, tmp_path: Path) -> None:
@@ -141,13 +260,11 @@ async def test_a_cancelled_one_leaves_file_and_row_or_neither(db: Db, media: Fil
                 await add(db, media, tmp_path, pictures.photo(64, 48))
         finally:
             trio.lowlevel.remove_instrument(watch)
-        rows = await db.fetch("SELECT path FROM template_media ORDER BY created_at")
+        rows = await file_or_row(db, media)
         if not scope.cancelled_caught:
             break
-        # A statement whose answer nobody awaits may have been carried out all the same; its file is gone then.
-        assert files(media) == []
     assert moment > 3
-    assert [path.relative_to(media.root).as_posix() for path in files(media)] == [rows[-1]["path"]]
+    assert rows
 
 
 class _CancelAtCheckpoint(trio.abc.Instrument):

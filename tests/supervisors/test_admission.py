@@ -34,14 +34,17 @@ async def test_a_full_queue_says_so_and_the_queue_is_the_mailbox_of_the_snapshot
     permits = Permits("lane", 1, 1)
     admission = Admission("lane", permits, 2)
     admission.request(kind="live")
-    admission.request(kind="live")
     admission.request(kind="canary")
+    admission.request(kind="live")
     with pytest.raises(trio.WouldBlock):
-        admission.request(kind="live")
+        admission.request(kind="canary")
     assert admission.request(kind="late").granted, "a free late token is not behind those who wait for live ones"
     seen = admission.statistics()
     assert (seen.depth, seen.capacity, seen.peak) == (2, 2, 2)
     assert (seen.waiting_live, seen.waiting_late, seen.waiting_canary) == (1, 0, 1)
+    admission.request(kind="live")
+    with pytest.raises(trio.WouldBlock):
+        admission.request(kind="live")
     assert (seen.live_total, seen.live_in_use, seen.late_total, seen.late_in_use) == (1, 1, 1, 1)
 
 
@@ -150,6 +153,36 @@ async def test_what_may_not_queue_takes_only_what_is_free_and_awaited_by_nobody(
     late.withdraw()
     assert admission.request_now(kind="live") is None
     assert admission.request_now(kind="late") is not None
+
+
+async def test_canaries_take_no_place_in_the_queue_from_others() -> None:
+    admission = Admission("lane", Permits("lane", 0, 0), 2)
+    for _ in range(2):
+        admission.request(kind="canary")
+    with pytest.raises(trio.WouldBlock):
+        admission.request(kind="canary")
+    for _ in range(2):
+        admission.request(kind="live")
+    with pytest.raises(trio.WouldBlock):
+        admission.request(kind="live")
+
+
+async def test_of_what_may_not_queue_a_canary_comes_last() -> None:
+    permits = Permits("lane", 1, 1)
+    admission = Admission("lane", permits, 10)
+    first = admission.request(kind="live")
+    assert admission.request_now(kind="canary") is None
+    waiting = admission.request(kind="canary")
+    first.withdraw()
+    assert (admission.has_room("live"), admission.has_room("canary")) == (True, False)
+    assert admission.request_now(kind="canary") is None
+    hedge = admission.request_now(kind="live")
+    assert hedge is not None
+    waiting.withdraw()
+    hedge.withdraw()
+    canary = admission.request_now(kind="canary")
+    assert canary is not None
+    assert permits.in_use("live") == 1
 
 
 async def test_a_permit_is_changed_for_one_of_the_other_kind_and_the_first_is_free_again() -> None:

@@ -33,6 +33,9 @@ SLOTS: Final[Mapping[str, str]] = {
     "password lets nobody in while the slot has none: give it one": (
         "password никого не пропустит, пока у слота нет пароля: задайте его"
     ),
+    "clients that cannot sign are not let in while the slot has no password: give it one": (
+        "клиенты без подписи не пройдут, пока у слота нет пароля: задайте его"
+    ),
     "open is for closed networks only, and PUBLIC_BASE_URL says that the internet reaches this house: "
     "whoever finds the address could spend your money": (
         "open годится только для закрытых сетей, а по PUBLIC_BASE_URL сервис доступен из интернета: "
@@ -106,5 +109,6 @@ SLOTS: Final[Mapping[str, str]] = {
         "В журнале нет того, что изменила версия {0}: она старше журнала или сделана прямо в базе. "
         "Можно восстановить версии после неё."
     ),
+    "names a slot that is not among those that are changed": "здесь слот, которого нет среди изменяемых",
     "there are versions 1 to {n} of this slot": "у этого слота есть версии от 1 до {0}",
 }
