@@ -17,15 +17,17 @@ async def clean_up(config: Config, *, slot_id: str | None = None, dry_run: bool 
     """Remove what has expired: of one slot, or of the whole house and with it files that nobody knows.
 
     With `dry_run` it is only counted. May run beside the service. Raises Refusal (slot_not_found) for a slot that never
-    was, DatabaseUnavailable, StorageUnavailable and ConfigError.
+    was, StorageUnavailable where the service has never kept anything, DatabaseUnavailable and ConfigError.
     """
     async with running_db(config.database_url, config.database_schema, config.database_folder) as db:
         if slot_id is not None and await db.fetchval("SELECT id FROM slot WHERE id = $1", slot_id) is None:
             raise Refusal(Reason.SLOT_NOT_FOUND, f"there is no slot {slot_id[:40]!r}")
         rows_wait = await trio.to_thread.run_sync(_has_entries, config.journal_folder)
+        media = FilesystemStore(config.media_root)
+        await media.require()  # a wrong MEDIA_ROOT holds no file: all that are due would count as removed
         retention = Retention(
             db,
-            FilesystemStore(config.media_root),
+            media,
             Metrics(),
             rows_are_whole=lambda: not rows_wait,
             dry_run=dry_run,

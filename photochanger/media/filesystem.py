@@ -65,6 +65,10 @@ class FilesystemStore:
         """Make the folders. Raises StorageUnavailable."""
         await self._run("The media folder cannot be made", self._make_folders)
 
+    async def require(self) -> None:
+        """Raises StorageUnavailable unless the folders of an earlier `open` are there. Makes none."""
+        await self._run("There is no media folder", self._results.stat)
+
     def temp_path(self, slot_id: str, job_id: str) -> Path:
         return self._temp / safe_name(slot_id) / safe_name(job_id)
 
