@@ -11,6 +11,7 @@ from tests.gallery.given import HOUR, cleaned, files_of, now, put_result
 from tests.lab.house import running_house
 from tests.lab.waiting import until
 from tests.postgres import PostgresServer
+from tests.settings.asking import changed
 
 
 async def test_it_cleans_up_by_itself_and_outlives_the_database(
@@ -69,3 +70,17 @@ async def test_while_it_is_switched_off_nothing_is_removed(
         assert len(files_of(lab, due)) == 2
         lab.house.caretaker.enabled = lambda: True
         await until(lambda: files_of(lab, due) == [])
+
+
+async def test_while_it_is_switched_off_a_look_removes_nothing(tmp_path: Path, postgres_url: str) -> None:
+    async with running_house(tmp_path, postgres_url, cleanup=False) as lab, lab.api(None) as client:
+        due = await put_result(lab, preview=True, at=now() - 99 * HOUR, expires_at=now() - HOUR)
+        for path in (f"/public/results/{due}", f"/public/results/{due}/preview", f"/r/{lab.house.seals.guest(due)}"):
+            response = await client.get(path)
+            assert (response.status_code, response.json()["failure_reason"]) == (410, "result_expired")
+        assert len(files_of(lab, due)) == 2
+        assert await cleaned(lab, due) == set()
+        lab.house.caretaker.enabled = lambda: False  # so that it is the look that removes them
+        await changed(lab, cleanup=True)
+        assert (await client.get(path)).status_code == 410
+        assert files_of(lab, due) == []
