@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 import msgspec
 import trio
@@ -55,6 +56,10 @@ SELECT count(*) FROM written
 _PASSING: Final = ("25", "40", "53", "55", "57", "58")
 
 
+# What is written expires in hours: while its job is at work only somebody who has everything removed can have been there.
+_REMOVED: Final = "SELECT bool_or(expires_at <= now()) FROM media_object WHERE job_id = $1"
+
+
 class JobStore:
     """Where jobs write their rows. `patience` (seconds) is how long a photo waits for PostgreSQL.
 
@@ -91,6 +96,20 @@ class JobStore:
             await self._journal.append(msgspec.json.encode(params))
         finally:
             self._appending -= 1
+
+    async def files_are_wanted(self, job_id: UUID) -> bool:
+        """False once somebody has had all files of the job removed: none may follow. Bounded by `patience`.
+
+        As long as PostgreSQL cannot say, they are.
+        """
+        removed = None
+        if not self._suspect:
+            try:
+                with trio.move_on_after(self._patience):
+                    removed = await self._db.fetchval(_REMOVED, job_id)
+            except DatabaseUnavailable as error:
+                log.warning("nobody knows whether the files of job %s are wanted: %s", job_id, error)
+        return not removed
 
     async def replay(self) -> int:
         """Write what the journal holds into PostgreSQL, oldest first; the number of entries written.
