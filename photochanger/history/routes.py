@@ -8,6 +8,7 @@ from quart import Blueprint, Response, request
 from photochanger.db.facade import Db
 from photochanger.domain.permission import Permission
 from photochanger.domain.reasons import Reason
+from photochanger.domain.records import JobRow
 from photochanger.errors import Refusal
 from photochanger.history.cancel import stop
 from photochanger.history.listing import JobsQuery, list_jobs
@@ -122,8 +123,12 @@ def blueprint(
         problems=(Reason.NOT_FOUND, Reason.NOT_POSSIBLE_NOW, Reason.DATABASE_UNAVAILABLE),
     )
     async def cancel(job_id: str) -> Response:
-        row = await stop(lanes, db, read_id(job_id))
-        await record("job.cancel", actor=caller().username, subject=str(row.id), detail={"slot_id": row.slot_id})
+        by = caller().username
+
+        async def told(row: JobRow) -> None:
+            await record("job.cancel", actor=by, subject=str(row.id), detail={"slot_id": row.slot_id})
+
+        row = await stop(lanes, db, read_id(job_id), told)
         return answer(
             StoppedView(
                 row.id,
