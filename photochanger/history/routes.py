@@ -76,19 +76,19 @@ def blueprint(
 
     @routes.get("/api/results/<job_id>")
     @contract(
-        "What the result is, and where; 404 while there is none.",
+        "What the result is, and where; 404 while there is none, and when it has expired or was rejected. With "
+        "`stats:read` also who made it, its calls and its cost, and for ever.",
         tag="jobs",
         access=Access.OPTIONAL,
         responses={200: [json_body(ResultView)]},
-        problems=(Reason.NOT_FOUND, Reason.RESULT_EXPIRED, Reason.DATABASE_UNAVAILABLE),
+        problems=(Reason.NOT_FOUND, Reason.DATABASE_UNAVAILABLE),
     )
     async def get_result(job_id: str) -> Response:
         row = await find_result(db, read_id(job_id))
-        if row is None:
+        knows = may(Permission.STATS_READ)
+        if row is None or not (row["shown"] or knows):
             raise Refusal(Reason.NOT_FOUND)
-        if row["expired"]:
-            raise Refusal(Reason.RESULT_EXPIRED)
-        return answer(result_view(row, knows=may(Permission.STATS_READ)))
+        return answer(result_view(row, await find_attempts(db, row["job_id"]) if knows else None))
 
     @routes.get("/api/jobs/<job_id>/original")
     @contract(
