@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
+import trio
+
 from photochanger.db.facade import Db
 from photochanger.errors import StorageUnavailable
 from photochanger.media.store import KeptFile, MediaStore
@@ -139,24 +141,44 @@ class Retention:
     async def sweep_orphans(self) -> Swept:
         """Remove files that no row keeps, temp folders that nobody uses and days without files.
 
-        On the way the disk's use is measured. Raises DatabaseUnavailable and StorageUnavailable.
+        On the way the disk's use is measured. A folder that cannot be read or removed counts as stuck and holds up no
+        other. Raises DatabaseUnavailable, and StorageUnavailable where the media folder itself cannot be read.
         """
         swept, used = Swept(), dict.fromkeys(("results", "previews", "originals"), 0)
         for folder in await self._media.kept_folders():
-            files = await self._media.kept_files(folder)
-            for file in files:
-                used[_kind(file.path)] += file.bytes
-            settled = [file for file in files if file.age >= CLEANED_AGE]
-            for start in range(0, len(settled), LOOK):
-                swept += await self._remove_orphans(settled[start : start + LOOK])
-            if not files and not self._dry_run:
-                await self._media.remove_empty(folder)
+            try:
+                swept += await self._sweep_folder(folder, used)
+            except StorageUnavailable as error:
+                log.error("%s cannot be cleaned up: %s", folder, error)
+                self._metrics.media_stuck(1)
+                swept += Swept(stuck=1)
         self._metrics.media_used(used)
-        if not self._dry_run and (count := await self._media.sweep_temp(TEMP_AGE)):
-            log.warning("%d temp folders that nobody used any more were removed", count)
+        if not self._dry_run:
+            count, stuck = await self._media.sweep_temp(TEMP_AGE)
+            if count:
+                log.warning("%d temp folders that nobody used any more were removed", count)
+            if stuck:
+                self._metrics.media_stuck(stuck)
+                swept += Swept(stuck=stuck)
+        return swept
+
+    async def _sweep_folder(self, folder: str, used: dict[str, int]) -> Swept:
+        """The files of a day; their bytes are added to `used`. Raises DatabaseUnavailable and StorageUnavailable."""
+        swept = Swept()
+        files = await self._media.kept_files(folder)
+        for start in range(0, len(files), LOOK):  # a day may have very many: nobody waits for all of them
+            some = files[start : start + LOOK]
+            for file in some:
+                used[_kind(file.path)] += file.bytes
+            swept += await self._remove_orphans([file for file in some if file.age >= CLEANED_AGE])
+            await trio.lowlevel.checkpoint()
+        if not files and not self._dry_run:
+            await self._media.remove_empty(folder)
         return swept
 
     async def _remove_orphans(self, files: Sequence[KeptFile]) -> Swept:
+        if not files:
+            return Swept()
         ids = {UUID(found[1]) for file in files if (found := _JOB_ID.fullmatch(file.path))}
         known: dict[str, bool] = {}
         for row in await self._db.fetch(_KNOWN, list(ids)):

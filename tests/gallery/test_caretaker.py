@@ -6,7 +6,9 @@ import pytest
 import trio
 import trio.testing
 
+from photochanger.errors import StorageUnavailable
 from photochanger.media import caretaker
+from photochanger.media.retention import Retention, Swept
 from tests.gallery.given import HOUR, cleaned, files_of, now, put_result
 from tests.lab.house import running_house
 from tests.lab.waiting import until
@@ -48,6 +50,30 @@ async def test_it_cleans_up_by_itself_and_outlives_the_database(
         assert len(files_of(lab, stays)) == 2
         [child] = [child for child in lab.house.root.snapshot().children if child.name == "caretaker"]
         assert child.restarts == 0
+
+
+async def test_what_is_in_the_way_of_the_hourly_look_is_not_run_into_each_minute(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds, looks = 0, 0
+    sweep = Retention.sweep
+
+    async def counted(self: Retention) -> Swept:
+        nonlocal rounds
+        rounds += 1
+        return await sweep(self)
+
+    async def failing(_self: Retention) -> Swept:
+        nonlocal looks
+        looks += 1
+        raise StorageUnavailable("the media folder cannot be read")
+
+    monkeypatch.setattr(caretaker, "EVERY", 0.02)
+    monkeypatch.setattr(Retention, "sweep", counted)
+    monkeypatch.setattr(Retention, "sweep_orphans", failing)
+    async with running_house(tmp_path, postgres_url):
+        await until(lambda: rounds > 4)
+        assert looks == 1
 
 
 async def test_while_it_is_switched_off_nothing_is_removed(
