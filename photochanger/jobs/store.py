@@ -56,7 +56,7 @@ SELECT count(*) FROM written
 _PASSING: Final = ("25", "40", "53", "55", "57", "58")
 
 
-# What is written expires in hours: while its job is at work only somebody who has everything removed can have been there.
+# What is written expires in hours: while its job is at work, only who had everything removed can have been there.
 _REMOVED: Final = "SELECT bool_or(expires_at <= now()) FROM media_object WHERE job_id = $1"
 
 
@@ -145,6 +145,7 @@ class JobStore:
 
         It has started once nothing is left from before: recovery would take a job for unfinished whose end is here.
         """
+        await self._journal.open()
         while not await self._try_replay():  # noqa: ASYNC110 - nothing announces that PostgreSQL is back
             await trio.sleep(1.0)
         task_status.started()

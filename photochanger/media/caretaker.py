@@ -34,9 +34,7 @@ class Caretaker:
                 try:
                     swept = await self._retention.sweep()
                     if trio.current_time() - looked >= ORPHANS_EVERY:
-                        looked = (
-                            trio.current_time()
-                        )  # also where it fails: what is in the way is there in a minute, too
+                        looked = trio.current_time()  # also where it fails: trouble with a disk stays for a while
                         swept += await self._retention.sweep_orphans()
                     if swept.removed_files:
                         log.info("%d files were removed, %d bytes", swept.removed_files, swept.freed_bytes)

@@ -79,7 +79,12 @@ async def test_what_is_due_is_counted_then_removed(which: str, run: Run, db: Db,
     entry.write_bytes(b"")  # a row that the service has not written yet may be that of the lost file
     second = await run(which)
     assert b"1 files removed, 100 bytes" in second.stdout
-    entry.unlink()
+    rejected = entry.parent / "rejected" / entry.name
+    rejected.parent.mkdir()
+    entry.rename(rejected)  # nor did PostgreSQL ever take it
+    assert b"0 files removed" in (await run(which)).stdout
+    rejected.unlink()
+    (entry.parent / "0002.part").write_bytes(b"[")  # a service that was killed while it wrote has said nothing
     third = await run(which)
     assert b"1 files removed, 50 bytes" in third.stdout
     assert (other.exists(), lost.exists()) == (False, False)
