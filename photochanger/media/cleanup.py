@@ -1,6 +1,6 @@
 """`photochanger cleanup`: what the caretaker does, once, from a terminal or from cron."""
 
-import trio
+from functools import partial
 
 from photochanger.config import Config
 from photochanger.db.running import running_db
@@ -21,14 +21,13 @@ async def clean_up(config: Config, *, slot_id: str | None = None, dry_run: bool 
     async with running_db(config.database_url, config.database_schema, config.database_folder) as db:
         if slot_id is not None and await db.fetchval("SELECT id FROM slot WHERE id = $1", slot_id) is None:
             raise Refusal(Reason.SLOT_NOT_FOUND, f"there is no slot {slot_id[:40]!r}")
-        are_whole = await trio.to_thread.run_sync(rows_are_whole, config.journal_folder)
         media = FilesystemStore(config.media_root)
         await media.require()  # a wrong MEDIA_ROOT holds no file: all that are due would count as removed
         retention = Retention(
             db,
             media,
             Metrics(),
-            rows_are_whole=lambda: are_whole,
+            rows_are_whole=partial(rows_are_whole, config.journal_folder),
             dry_run=dry_run,
         )
         swept = await retention.sweep(slot_id=slot_id)

@@ -18,10 +18,14 @@ from photochanger.media.filesystem import FilesystemStore
 from photochanger.media.retention import CLEANED_AGE, ORPHAN_AGE, TEMP_AGE, Retention, Swept
 from photochanger.media.store import KeptFile, preview_path
 from photochanger.observability.metrics import Metrics
+from photochanger.settings.house import FIELDS
 from tests.gallery.conftest import Ask
 from tests.gallery.given import HOUR, cleaned, expire, files_of, now, place, put_job, put_media, put_result, quiet
 from tests.lab.checkpoints import cancelling
 from tests.lab.house import Lab
+
+LONGEST_TTL = FIELDS["result_ttl_hours"].high * 3600
+"""Seconds."""
 
 
 def reason(response: httpx.Response) -> tuple[int, str]:
@@ -205,7 +209,7 @@ def test_orphans_go_when_they_are_old_enough(ask: Callable[[Ask], None], caplog:
         gone = await put_result(lab, slot)
         await expire(lab, gone)
         await lab.house.retention.sweep(slot_id=slot)
-        unwritten = await put_job(lab, slot)
+        unwritten, at_work = await put_job(lab, slot), await put_job(lab, slot, status="processing")
         folder = place(lab, "results/2026-11-20")
         originals = place(lab, "originals/2026-11-20")
         for each in (folder, originals):
@@ -217,6 +221,7 @@ def test_orphans_go_when_they_are_old_enough(ask: Callable[[Ask], None], caplog:
             "unwritten": folder / f"{unwritten}.jpg",
             "stranger": folder / "no-name-of-ours.jpg",
             "original": originals / f"{unwritten}.jpg",
+            "open": folder / f"{at_work}.jpg",  # the rows of its end could not be written at all
         }
         for file in files.values():
             file.write_bytes(b"x" * 10)
@@ -234,11 +239,21 @@ def test_orphans_go_when_they_are_old_enough(ask: Callable[[Ask], None], caplog:
         await lab.house.retention.sweep_orphans()
         assert there() == set(files) - {"late"}
         for name in there():
-            aged(files[name], ORPHAN_AGE)
-        blind = Retention(lab.house.db, lab.house.media, Metrics(), rows_are_whole=lambda: False)
-        assert (await blind.sweep_orphans()).removed_files == 0
+            aged(files[name], LONGEST_TTL - CLEANED_AGE - 60)
+        await lab.house.retention.sweep_orphans()
+        assert there() == set(files) - {"late"}
+        for name in there():
+            aged(files[name], 60 + 1)
+        rejected = lab.house.config.journal_folder / "rejected" / "0001.json"
+        rejected.parent.mkdir(parents=True)
+        rejected.write_bytes(b"[]")  # PostgreSQL did not take the rows of somebody's picture
+        assert (await lab.house.retention.sweep_orphans()).removed_files == 0
+        rejected.unlink()
+        rejected.parent.rmdir()
         assert (await lab.house.retention.sweep_orphans()).removed_files == 3
-        assert there() == set()
+        assert there() == {"open"}
+        await lab.house.db.execute("UPDATE job SET status = 'failed' WHERE id = $1", at_work)
+        assert (await lab.house.retention.sweep_orphans()).removed_files == 1
         assert len(files_of(lab, kept)) == 2
         assert "no row keeps" in caplog.text
 
