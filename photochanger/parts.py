@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 import trio
 
@@ -34,6 +35,7 @@ from photochanger.jobs.shelf import TemplateShelf
 from photochanger.jobs.store import JobStore
 from photochanger.jobs.workshop import Lifetimes, Workshop
 from photochanger.media.caretaker import Caretaker
+from photochanger.media.entries import rows_are_whole
 from photochanger.media.filesystem import FilesystemStore
 from photochanger.media.links import PublicLinks
 from photochanger.media.retention import Retention
@@ -83,7 +85,8 @@ class Parts:
         self.pictures = PictureThreads()
         self.journal = Journal(config.journal_folder)
         self.store = JobStore(db, self.journal)
-        self.retention = Retention(db, self.media, self.metrics, rows_are_whole=lambda: self.journal.depth == 0)
+        whole = partial(rows_are_whole, config.journal_folder)
+        self.retention = Retention(db, self.media, self.metrics, rows_are_whole=whole)
         self.caretaker = Caretaker(self.retention, enabled=lambda: self.settings.now.cleanup)
         self.prices = load_prices(config.prices_file)
         self.groups = {

@@ -101,7 +101,8 @@ def _history(house: Parts) -> Iterator[Blueprint]:
 
 def _gallery(house: Parts) -> Iterator[Blueprint]:
     db, media, find_slot, record = house.db, house.media, house.slots.find, house.audit.record_request
-    results, addresses = Results(db, house.retention), Addresses(house.config.public_base_url)
+    results = Results(db, house.retention, cleaning=lambda: house.settings.now.cleanup)
+    addresses = Addresses(house.config.public_base_url)
     yield pictures.blueprint(results, Previews(db, media, house.pictures), media)
     yield public.blueprint(db, find_slot, house.seals)
     yield share.blueprint(db, find_slot, house.slots.all, house.seals, addresses, record)

@@ -1,6 +1,6 @@
 """A result for those who may see it: neither rejected nor expired, and approved where a guest needs that."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -22,11 +22,14 @@ WAIT: Final = 5
 
 
 class Results:
-    """Looks results up; what has expired is removed when it is asked for, if it is still there."""
+    """Looks results up. What has expired is removed when it is asked for, if it is still there and `cleaning` says
+    so: an administrator may want to keep everything for a while.
+    """
 
-    def __init__(self, db: Db, retention: Retention) -> None:
+    def __init__(self, db: Db, retention: Retention, *, cleaning: Callable[[], bool]) -> None:
         self._db = db
         self._retention = retention
+        self._cleaning = cleaning
 
     async def visible(self, job_id: UUID) -> Mapping[str, Any]:
         """The result of a job. Raises Refusal (not_found, result_expired), DatabaseUnavailable."""
@@ -55,7 +58,8 @@ class Results:
 
     async def _unexpired(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         if row["expired"]:
-            await self._retention.sweep(job_id=row["job_id"])
+            if self._cleaning():
+                await self._retention.sweep(job_id=row["job_id"])
             raise Refusal(Reason.RESULT_EXPIRED)
         return row
 

@@ -1,5 +1,6 @@
 """Work stopped by hand."""
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 from uuid import UUID
 
@@ -19,8 +20,10 @@ BOUND: Final = 12.0
 _EXISTS: Final = "SELECT status FROM job WHERE id = $1"
 
 
-async def stop(lanes: Lanes, db: Db, job_id: UUID) -> JobRow:
+async def stop(lanes: Lanes, db: Db, job_id: UUID, told: Callable[[JobRow], Awaitable[None]]) -> JobRow:
     """Give the job up and wait until it is settled; its row.
+
+    `told` is called at once when it was given up: whoever asked may leave, and it may still end otherwise.
 
     Raises Refusal: `not_found`, and `not_possible_now` for a job that has ended, or has its picture already.
     """
@@ -33,6 +36,7 @@ async def stop(lanes: Lanes, db: Db, job_id: UUID) -> JobRow:
         raise Refusal(Reason.NOT_POSSIBLE_NOW, "It has ended." if over else "It is not at work in this process.")
     if not job.give_up():
         raise Refusal(Reason.NOT_POSSIBLE_NOW, "Its end is known, and is being written or told.")
+    await told(job.row)
     with trio.move_on_after(BOUND):
         await job.settled.wait()
     row = job.row

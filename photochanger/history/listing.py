@@ -63,7 +63,7 @@ class Page:
 # The window function numbers the rows in the order in which the index gives them, so nothing is read ahead. The last
 # row that may be looked at comes along whether it fits or not: it says where the next page begins.
 _LIST: Final = """
-SELECT page.*, result.expires_at
+SELECT page.*, result.expires_at, result.id IS NOT NULL AND result.rejected_at IS NULL AS shown
 FROM (
   SELECT * FROM (
     SELECT *, row_number() OVER (ORDER BY {order}) AS place, ({filters}) AS fits

@@ -8,6 +8,7 @@ from quart import Blueprint, Response, request
 from photochanger.db.facade import Db
 from photochanger.domain.permission import Permission
 from photochanger.domain.reasons import Reason
+from photochanger.domain.records import JobRow
 from photochanger.errors import Refusal
 from photochanger.history.cancel import stop
 from photochanger.history.listing import JobsQuery, list_jobs
@@ -75,19 +76,19 @@ def blueprint(
 
     @routes.get("/api/results/<job_id>")
     @contract(
-        "What the result is, and where; 404 while there is none.",
+        "What the result is, and where; 404 while there is none, and when it has expired or was rejected. With "
+        "`stats:read` also who made it, its calls and its cost, and for ever.",
         tag="jobs",
         access=Access.OPTIONAL,
         responses={200: [json_body(ResultView)]},
-        problems=(Reason.NOT_FOUND, Reason.RESULT_EXPIRED, Reason.DATABASE_UNAVAILABLE),
+        problems=(Reason.NOT_FOUND, Reason.DATABASE_UNAVAILABLE),
     )
     async def get_result(job_id: str) -> Response:
         row = await find_result(db, read_id(job_id))
-        if row is None:
+        knows = may(Permission.STATS_READ)
+        if row is None or not (row["shown"] or knows):
             raise Refusal(Reason.NOT_FOUND)
-        if row["expired"]:
-            raise Refusal(Reason.RESULT_EXPIRED)
-        return answer(result_view(row, knows=may(Permission.STATS_READ)))
+        return answer(result_view(row, await find_attempts(db, row["job_id"]) if knows else None))
 
     @routes.get("/api/jobs/<job_id>/original")
     @contract(
@@ -122,8 +123,12 @@ def blueprint(
         problems=(Reason.NOT_FOUND, Reason.NOT_POSSIBLE_NOW, Reason.DATABASE_UNAVAILABLE),
     )
     async def cancel(job_id: str) -> Response:
-        row = await stop(lanes, db, read_id(job_id))
-        await record("job.cancel", actor=caller().username, subject=str(row.id), detail={"slot_id": row.slot_id})
+        by = caller().username
+
+        async def told(row: JobRow) -> None:
+            await record("job.cancel", actor=by, subject=str(row.id), detail={"slot_id": row.slot_id})
+
+        row = await stop(lanes, db, read_id(job_id), told)
         return answer(
             StoppedView(
                 row.id,

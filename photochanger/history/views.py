@@ -55,7 +55,7 @@ class JobView(msgspec.Struct):
 
 
 class JobRowView(msgspec.Struct):
-    """A job in a list; `url` and `preview_url` are there while its picture is."""
+    """A job in a list; `url` and `preview_url` are there while its picture is, and not rejected."""
 
     job_id: UUID
     slot_id: str
@@ -98,7 +98,9 @@ class JobsView(msgspec.Struct):
 
 
 class ResultView(msgspec.Struct):
-    """A result: the file's facts and its public address. Who made it and for how much needs `stats:read`."""
+    """A result: the file's facts and its public address. Who made it, for how much and by which calls needs
+    `stats:read`; `url` is null once the picture has expired or was rejected, which strangers are told nothing of.
+    """
 
     job_id: UUID
     slot_id: str
@@ -110,11 +112,12 @@ class ResultView(msgspec.Struct):
     late: bool
     created_at: datetime
     expires_at: datetime
-    url: str
+    url: str | None
     attempt_id: UUID | UnsetType | None = UNSET
     provider: str | UnsetType | None = UNSET
     model: str | UnsetType | None = UNSET
     cost_microusd: int | UnsetType = UNSET
+    attempts: list[AttemptView] | UnsetType = UNSET
 
 
 class StoppedView(msgspec.Struct):
@@ -147,32 +150,32 @@ def preview_url(job_id: UUID) -> str:
 
 def job_view(row: Mapping[str, Any], attempts: list[AttemptView] | None) -> JobView:
     """The view of a row of `queries.find_job`; `attempts` None = for a stranger."""
-    has_picture = row["has_result"] and not row["expired"]
-    view = JobView(url=result_url(row["job_id"]) if has_picture else None, **{name: row[name] for name in PUBLIC})
+    view = JobView(url=result_url(row["job_id"]) if row["shown"] else None, **{name: row[name] for name in PUBLIC})
     if attempts is not None:
         for name in KNOWN:
             setattr(view, name, row[name])
         view.request_sha256 = row["request_sha256"].hex()
-        view.preview_url = preview_url(row["job_id"]) if has_picture else None
+        view.preview_url = preview_url(row["job_id"]) if row["shown"] else None
         view.attempts = attempts
     return view
 
 
 def job_row_view(row: Mapping[str, Any]) -> JobRowView:
     """The view of a row of a list."""
-    picture = row["expires_at"] is not None
-    url = result_url(row["job_id"]) if picture else None
-    preview = preview_url(row["job_id"]) if picture else None
+    url = result_url(row["job_id"]) if row["shown"] else None
+    preview = preview_url(row["job_id"]) if row["shown"] else None
     named = {name: row[name] for name in JobRowView.__struct_fields__ if name not in {"url", "preview_url"}}
     return JobRowView(url=url, preview_url=preview, **named)
 
 
-def result_view(row: Mapping[str, Any], *, knows: bool) -> ResultView:
-    """The view of a row of `queries.find_result`; `knows` = not for a stranger."""
-    told = {"url", "sha256", "attempt_id", "provider", "model", "cost_microusd"}
+def result_view(row: Mapping[str, Any], attempts: list[AttemptView] | None) -> ResultView:
+    """The view of a row of `queries.find_result`; `attempts` None = for a stranger."""
+    told = {"url", "sha256", "attempt_id", "provider", "model", "cost_microusd", "attempts"}
     named = {name: row[name] for name in ResultView.__struct_fields__ if name not in told}
-    view = ResultView(sha256=row["sha256"].hex(), url=result_url(row["job_id"]), **named)
-    if knows:
+    url = result_url(row["job_id"]) if row["shown"] else None
+    view = ResultView(sha256=row["sha256"].hex(), url=url, **named)
+    if attempts is not None:
         view.attempt_id, view.provider, view.model = row["attempt_id"], row["provider"], row["model"]
         view.cost_microusd = row["cost_microusd"]
+        view.attempts = attempts
     return view

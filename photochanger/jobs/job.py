@@ -216,7 +216,7 @@ class Job:
             await self.cell.wait_until_all_left()
             if self._original is not None and self._is_written:
                 await keep_original(self._workshop, self._original, self.upload.path)
-            await keep_preview(self._workshop, self._kept, self.upload.folder)
+            await keep_preview(self._workshop, self.id, self._kept, self.upload.folder)
         finally:
             for each in (self.id, *self._repeats):
                 await self._workshop.media.remove_temp(self.slot.id, str(each))

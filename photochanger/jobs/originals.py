@@ -55,8 +55,11 @@ def planned_original(workshop: Workshop, row: JobRow, upload: Upload) -> MediaRo
 
 
 async def keep_original(workshop: Workshop, planned: MediaRow, photo: Path) -> None:
-    """Move the photo to its place, now that nobody reads it. Its row must be written. Never raises."""
-    if planned.expires_at <= utc_now():
+    """Move the photo to its place, now that nobody reads it, unless it is to go already. Its row must be written.
+
+    Never raises.
+    """
+    if planned.expires_at <= utc_now() or not await workshop.store.files_are_wanted(planned.job_id):
         return  # whoever removes what has expired may have been there already
     try:
         await workshop.media.keep_original(photo, planned.path)

@@ -12,7 +12,7 @@ import trio
 
 from photochanger.db.facade import Db
 from photochanger.domain.reasons import Reason
-from photochanger.errors import PictureError
+from photochanger.errors import PictureError, StorageUnavailable
 from photochanger.jobs.workshop import Workshop, utc_now
 from photochanger.media.store import StoredFile
 from photochanger.media.threads import Priority
@@ -104,7 +104,11 @@ async def recover(db: Db, workshop: Workshop, *, before: datetime) -> list[Unfin
         await db.execute(_BOOK, ended)
         await db.execute(_ADD_UP, ended)
     for left in await workshop.media.leftover_temp():
-        await workshop.media.remove_temp(left.slot_id, left.job_id)
+        try:
+            await workshop.media.remove_temp(left.slot_id, left.job_id)
+        except (StorageUnavailable, ValueError) as error:  # ValueError: a folder that is none of ours
+            # No reason not to begin: the caretaker will try again.
+            log.error("the temp folder of job %s is left behind: %s", left.job_id, error)
     return resumable
 
 

@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 import msgspec
 import trio
@@ -55,6 +56,10 @@ SELECT count(*) FROM written
 _PASSING: Final = ("25", "40", "53", "55", "57", "58")
 
 
+# What is written expires in hours: while its job is at work, only who had everything removed can have been there.
+_REMOVED: Final = "SELECT bool_or(expires_at <= now()) FROM media_object WHERE job_id = $1"
+
+
 class JobStore:
     """Where jobs write their rows. `patience` (seconds) is how long a photo waits for PostgreSQL.
 
@@ -92,6 +97,20 @@ class JobStore:
         finally:
             self._appending -= 1
 
+    async def files_are_wanted(self, job_id: UUID) -> bool:
+        """False once somebody has had all files of the job removed: none may follow. Bounded by `patience`.
+
+        As long as PostgreSQL cannot say, they are.
+        """
+        removed = None
+        if not self._suspect:
+            try:
+                with trio.move_on_after(self._patience):
+                    removed = await self._db.fetchval(_REMOVED, job_id)
+            except DatabaseUnavailable as error:
+                log.warning("nobody knows whether the files of job %s are wanted: %s", job_id, error)
+        return not removed
+
     async def replay(self) -> int:
         """Write what the journal holds into PostgreSQL, oldest first; the number of entries written.
 
@@ -126,6 +145,7 @@ class JobStore:
 
         It has started once nothing is left from before: recovery would take a job for unfinished whose end is here.
         """
+        await self._journal.open()
         while not await self._try_replay():  # noqa: ASYNC110 - nothing announces that PostgreSQL is back
             await trio.sleep(1.0)
         task_status.started()

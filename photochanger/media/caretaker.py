@@ -34,8 +34,8 @@ class Caretaker:
                 try:
                     swept = await self._retention.sweep()
                     if trio.current_time() - looked >= ORPHANS_EVERY:
+                        looked = trio.current_time()  # also where it fails: trouble with a disk stays for a while
                         swept += await self._retention.sweep_orphans()
-                        looked = trio.current_time()
                     if swept.removed_files:
                         log.info("%d files were removed, %d bytes", swept.removed_files, swept.freed_bytes)
                 except (DatabaseUnavailable, StorageUnavailable) as error:

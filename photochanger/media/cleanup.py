@@ -1,13 +1,12 @@
 """`photochanger cleanup`: what the caretaker does, once, from a terminal or from cron."""
 
-from pathlib import Path
-
-import trio
+from functools import partial
 
 from photochanger.config import Config
 from photochanger.db.running import running_db
 from photochanger.domain.reasons import Reason
 from photochanger.errors import Refusal
+from photochanger.media.entries import rows_are_whole
 from photochanger.media.filesystem import FilesystemStore
 from photochanger.media.retention import Retention, Swept
 from photochanger.observability.metrics import Metrics
@@ -22,14 +21,13 @@ async def clean_up(config: Config, *, slot_id: str | None = None, dry_run: bool 
     async with running_db(config.database_url, config.database_schema, config.database_folder) as db:
         if slot_id is not None and await db.fetchval("SELECT id FROM slot WHERE id = $1", slot_id) is None:
             raise Refusal(Reason.SLOT_NOT_FOUND, f"there is no slot {slot_id[:40]!r}")
-        rows_wait = await trio.to_thread.run_sync(_has_entries, config.journal_folder)
         media = FilesystemStore(config.media_root)
         await media.require()  # a wrong MEDIA_ROOT holds no file: all that are due would count as removed
         retention = Retention(
             db,
             media,
             Metrics(),
-            rows_are_whole=lambda: not rows_wait,
+            rows_are_whole=partial(rows_are_whole, config.journal_folder),
             dry_run=dry_run,
         )
         swept = await retention.sweep(slot_id=slot_id)
@@ -43,8 +41,3 @@ def told(swept: Swept, *, dry_run: bool) -> str:
     what = "would be removed" if dry_run else "removed"
     line = f"{swept.removed_files} files {what}, {swept.freed_bytes} bytes"
     return f"{line}; {swept.stuck} could not be removed" if swept.stuck else line
-
-
-def _has_entries(folder: Path) -> bool:
-    """Whether rows wait in the service's journal."""
-    return any(path.is_file() for path in folder.glob("*")) if folder.is_dir() else False

@@ -11,6 +11,7 @@ Folders are 0700 and files 0600. All trees are on one disk, so that keeping a fi
 
 import errno
 import hashlib
+import logging
 import os
 import shutil
 import time
@@ -35,6 +36,8 @@ from photochanger.media.store import (
 )
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 KEPT = ("results", "originals")
 """The trees whose files belong to jobs, in a folder for each day."""
@@ -138,7 +141,7 @@ class FilesystemStore:
     async def leftover_temp(self) -> list[LeftoverTemp]:
         return await self._run("The temp folders cannot be read", self._leftover)
 
-    async def sweep_temp(self, older_than: float) -> int:
+    async def sweep_temp(self, older_than: float) -> tuple[int, int]:
         return await self._run("The temp folders cannot be swept", self._sweep, older_than)
 
     async def free_bytes(self) -> int:
@@ -216,14 +219,19 @@ class FilesystemStore:
         return [
             LeftoverTemp(job.parent.name, job.name, max(0.0, now - _last_change(job)))
             for slot in _folders(self._temp)
-            for job in _folders(slot)
+            for job in _readable(slot)
         ]
 
-    def _sweep(self, older_than: float) -> int:
-        old = [found for found in self._leftover() if found.age >= older_than]
+    def _sweep(self, older_than: float) -> tuple[int, int]:
+        """One folder that will not go holds up no other."""
+        old, stuck = [found for found in self._leftover() if found.age >= older_than], 0
         for found in old:
-            _remove_tree(self._temp / found.slot_id / found.job_id)
-        return len(old)
+            try:
+                _remove_tree(self._temp / found.slot_id / found.job_id)
+            except OSError as error:
+                stuck += 1
+                log.error("the temp folder of %s in %s cannot be removed: %s", found.job_id, found.slot_id, error)
+        return len(old) - stuck, stuck
 
     def _try_out(self) -> None:
         """The whole way of a result, with an empty file."""
@@ -330,9 +338,22 @@ def _folders(folder: Path) -> list[Path]:
         return []
 
 
-def _last_change(folder: Path) -> float:
-    """The newest time of the folder and the files in it; of a folder that vanishes, now."""
+def _readable(folder: Path) -> list[Path]:
+    """The folders in `folder`, none where it cannot be read."""
     try:
-        return max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
-    except FileNotFoundError:
+        return _folders(folder)
+    except OSError as error:
+        log.error("the temp folder %s cannot be read: %s", folder.name, error)
+        return []
+
+
+def _last_change(folder: Path) -> float:
+    """The newest time of the folder and the files in it, as far as it can be read; of a folder that vanishes, now."""
+    try:
+        inside = list(folder.iterdir())
+    except OSError:
+        inside = []
+    try:
+        return max(path.stat().st_mtime for path in (folder, *inside))
+    except OSError:
         return time.time()

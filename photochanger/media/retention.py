@@ -6,11 +6,13 @@ removing what is gone is fine. A file that cannot be removed stays due and holds
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
+
+import trio
 
 from photochanger.db.facade import Db
 from photochanger.errors import StorageUnavailable
@@ -25,8 +27,11 @@ LOOK: Final = 500
 """Files whose rows are asked for at once."""
 CLEANED_AGE: Final = 600.0
 """Seconds after which a file is removed again whose row says that it is gone: a preview may have come too late."""
-ORPHAN_AGE: Final = 72 * 3600.0
-"""Seconds after which a file goes that no row knows: a crash, or a database that was away, may have left it behind."""
+ORPHAN_AGE: Final = 168 * 3600.0
+"""Seconds after which a file goes that no row knows: a crash, or a database that was away, may have left it behind.
+
+As long as a result may be kept at most: somebody may have been promised the picture.
+"""
 TEMP_AGE: Final = 3 * 3600.0
 """Seconds without a change after which a temp folder belongs to nobody: no photo is at work for so long."""
 
@@ -56,6 +61,8 @@ _KNOWN: Final = """
 SELECT path, bool_or(cleaned_at IS NULL) AS kept FROM media_object WHERE job_id = ANY($1) GROUP BY path
 UNION ALL SELECT path, true FROM result WHERE job_id = ANY($1) AND expires_at > now()
 """
+# Where neither PostgreSQL nor the journal took a job's end, it stays open until the next start finds its picture.
+_OPEN: Final = "SELECT id FROM job WHERE id = ANY($1) AND status IN ('queued', 'processing')"
 
 _FIRST: Final = (datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 _JOB_ID: Final = re.compile(r".*/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})[^/]*")
@@ -77,8 +84,12 @@ class Swept:
         )
 
 
+async def _always() -> bool:
+    return True
+
+
 class Retention:
-    """Removes what is due. `rows_are_whole` tells whether every row is in the database: while some wait elsewhere, no
+    """Removes what is due. `rows_are_whole` tells whether every row is in the database: while some are elsewhere, no
     file counts as unknown. With `dry_run` nothing is removed and everything is counted.
     """
 
@@ -88,7 +99,7 @@ class Retention:
         media: MediaStore,
         metrics: Metrics,
         *,
-        rows_are_whole: Callable[[], bool] = lambda: True,
+        rows_are_whole: Callable[[], Awaitable[bool]] = _always,
         dry_run: bool = False,
     ) -> None:
         self._db = db
@@ -139,29 +150,52 @@ class Retention:
     async def sweep_orphans(self) -> Swept:
         """Remove files that no row keeps, temp folders that nobody uses and days without files.
 
-        On the way the disk's use is measured. Raises DatabaseUnavailable and StorageUnavailable.
+        On the way the disk's use is measured. A folder that cannot be read or removed counts as stuck and holds up no
+        other. Raises DatabaseUnavailable, and StorageUnavailable where the media folder itself cannot be read.
         """
         swept, used = Swept(), dict.fromkeys(("results", "previews", "originals"), 0)
         for folder in await self._media.kept_folders():
-            files = await self._media.kept_files(folder)
-            for file in files:
-                used[_kind(file.path)] += file.bytes
-            settled = [file for file in files if file.age >= CLEANED_AGE]
-            for start in range(0, len(settled), LOOK):
-                swept += await self._remove_orphans(settled[start : start + LOOK])
-            if not files and not self._dry_run:
-                await self._media.remove_empty(folder)
+            try:
+                swept += await self._sweep_folder(folder, used)
+            except StorageUnavailable as error:
+                log.error("%s cannot be cleaned up: %s", folder, error)
+                self._metrics.media_stuck(1)
+                swept += Swept(stuck=1)
         self._metrics.media_used(used)
-        if not self._dry_run and (count := await self._media.sweep_temp(TEMP_AGE)):
-            log.warning("%d temp folders that nobody used any more were removed", count)
+        if not self._dry_run:
+            count, stuck = await self._media.sweep_temp(TEMP_AGE)
+            if count:
+                log.warning("%d temp folders that nobody used any more were removed", count)
+            if stuck:
+                self._metrics.media_stuck(stuck)
+                swept += Swept(stuck=stuck)
+        return swept
+
+    async def _sweep_folder(self, folder: str, used: dict[str, int]) -> Swept:
+        """The files of a day; their bytes are added to `used`. Raises DatabaseUnavailable and StorageUnavailable."""
+        swept = Swept()
+        files = await self._media.kept_files(folder)
+        for start in range(0, len(files), LOOK):  # a day may have very many: nobody waits for all of them
+            some = files[start : start + LOOK]
+            for file in some:
+                used[_kind(file.path)] += file.bytes
+            swept += await self._remove_orphans([file for file in some if file.age >= CLEANED_AGE])
+            await trio.lowlevel.checkpoint()
+        if not files and not self._dry_run:
+            await self._media.remove_empty(folder)
         return swept
 
     async def _remove_orphans(self, files: Sequence[KeptFile]) -> Swept:
-        ids = {UUID(found[1]) for file in files if (found := _JOB_ID.fullmatch(file.path))}
+        if not files:
+            return Swept()
+        jobs = {file.path: UUID(found[1]) for file in files if (found := _JOB_ID.fullmatch(file.path))}
+        ids = list(set(jobs.values()))
+        no_row_is_missing = await self._rows_are_whole()  # first: a row that comes meanwhile is not missed then
         known: dict[str, bool] = {}
-        for row in await self._db.fetch(_KNOWN, list(ids)):
+        for row in await self._db.fetch(_KNOWN, ids):
             known[row["path"]] = row["kept"] or known.get(row["path"], False)
-        no_row_is_missing = self._rows_are_whole()
+        open_jobs = {row["id"] for row in await self._db.fetch(_OPEN, ids)}
+        known |= {path: True for path, job_id in jobs.items() if job_id in open_jobs}
         orphans = [
             file.path
             for file in files

@@ -114,8 +114,8 @@ class MediaStore(Protocol):
     async def leftover_temp(self) -> list[LeftoverTemp]:
         """All temp folders there are: at start, those of jobs that a crash cut short."""
 
-    async def sweep_temp(self, older_than: float) -> int:
-        """Remove the temp folders in which nothing changed for `older_than` seconds; how many."""
+    async def sweep_temp(self, older_than: float) -> tuple[int, int]:
+        """Remove the temp folders in which nothing changed for `older_than` seconds; how many, and how many stay."""
 
     async def free_bytes(self) -> int:
         """Room left on the disk."""

@@ -99,7 +99,7 @@ SELECT job.id AS job_id, job.reply_kind, job.late, job.provider, result.mime, re
        CASE WHEN reply_status = 200 THEN
          round(extract(epoch FROM least(replied_at, deadline) - coalesce(received_at, job.created_at)) * 1000)::int8
        END AS answer_ms,
-       CASE WHEN result.expires_at > $2 THEN '/public/results/' || job.id END AS url
+       CASE WHEN result.expires_at > $2 AND result.rejected_at IS NULL THEN '/public/results/' || job.id END AS url
 FROM (
   SELECT * FROM job WHERE slot_id = $1 AND status = 'done' AND source = 'ingest' AND created_at > $3
   ORDER BY created_at DESC LIMIT 10

@@ -282,7 +282,7 @@ class ProvidersStats(msgspec.Struct):
 
 
 class RecentResult(msgspec.Struct):
-    """A picture that a photo became. `url` is null once it has expired."""
+    """A picture that a photo became. `url` is null once it has expired or was rejected."""
 
     job_id: UUID
     reply_kind: str | None

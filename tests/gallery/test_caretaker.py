@@ -6,11 +6,14 @@ import pytest
 import trio
 import trio.testing
 
+from photochanger.errors import StorageUnavailable
 from photochanger.media import caretaker
+from photochanger.media.retention import Retention, Swept
 from tests.gallery.given import HOUR, cleaned, files_of, now, put_result
 from tests.lab.house import running_house
 from tests.lab.waiting import until
 from tests.postgres import PostgresServer
+from tests.settings.asking import changed
 
 
 async def test_it_cleans_up_by_itself_and_outlives_the_database(
@@ -49,6 +52,30 @@ async def test_it_cleans_up_by_itself_and_outlives_the_database(
         assert child.restarts == 0
 
 
+async def test_what_is_in_the_way_of_the_hourly_look_is_not_run_into_each_minute(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds, looks = 0, 0
+    sweep = Retention.sweep
+
+    async def counted(self: Retention) -> Swept:
+        nonlocal rounds
+        rounds += 1
+        return await sweep(self)
+
+    async def failing(_self: Retention) -> Swept:
+        nonlocal looks
+        looks += 1
+        raise StorageUnavailable("the media folder cannot be read")
+
+    monkeypatch.setattr(caretaker, "EVERY", 0.02)
+    monkeypatch.setattr(Retention, "sweep", counted)
+    monkeypatch.setattr(Retention, "sweep_orphans", failing)
+    async with running_house(tmp_path, postgres_url):
+        await until(lambda: rounds > 4)
+        assert looks == 1
+
+
 async def test_while_it_is_switched_off_nothing_is_removed(
     tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,3 +96,17 @@ async def test_while_it_is_switched_off_nothing_is_removed(
         assert len(files_of(lab, due)) == 2
         lab.house.caretaker.enabled = lambda: True
         await until(lambda: files_of(lab, due) == [])
+
+
+async def test_while_it_is_switched_off_a_look_removes_nothing(tmp_path: Path, postgres_url: str) -> None:
+    async with running_house(tmp_path, postgres_url, cleanup=False) as lab, lab.api(None) as client:
+        due = await put_result(lab, preview=True, at=now() - 99 * HOUR, expires_at=now() - HOUR)
+        for path in (f"/public/results/{due}", f"/public/results/{due}/preview", f"/r/{lab.house.seals.guest(due)}"):
+            response = await client.get(path)
+            assert (response.status_code, response.json()["failure_reason"]) == (410, "result_expired")
+        assert len(files_of(lab, due)) == 2
+        assert await cleaned(lab, due) == set()
+        lab.house.caretaker.enabled = lambda: False  # so that it is the look that removes them
+        await changed(lab, cleanup=True)
+        assert (await client.get(path)).status_code == 410
+        assert files_of(lab, due) == []

@@ -79,7 +79,12 @@ async def test_what_is_due_is_counted_then_removed(which: str, run: Run, db: Db,
     entry.write_bytes(b"")  # a row that the service has not written yet may be that of the lost file
     second = await run(which)
     assert b"1 files removed, 100 bytes" in second.stdout
-    entry.unlink()
+    rejected = entry.parent / "rejected" / entry.name
+    rejected.parent.mkdir()
+    entry.rename(rejected)  # nor did PostgreSQL ever take it
+    assert b"0 files removed" in (await run(which)).stdout
+    rejected.unlink()
+    (entry.parent / "0002.part").write_bytes(b"[")  # a service that was killed while it wrote has said nothing
     third = await run(which)
     assert b"1 files removed, 50 bytes" in third.stdout
     assert (other.exists(), lost.exists()) == (False, False)
@@ -104,3 +109,22 @@ async def test_exit_codes(which: str, run: Run, db: Db, tmp_path: Path) -> None:
     left = await run(which)
     assert left.returncode == 1
     assert b"1 could not be removed" in left.stdout
+
+
+@pytest.mark.parametrize("which", COMMANDS)
+@pytest.mark.parametrize("there", ["nothing", "an empty folder"])
+async def test_without_the_media_folder_no_file_counts_as_removed(
+    which: str, there: str, run: Run, db: Db, tmp_path: Path
+) -> None:
+    file = await put(db, tmp_path, "slot-001")
+    elsewhere = tmp_path / "elsewhere"
+    if there == "an empty folder":  # a disk that is not mounted
+        elsewhere.mkdir()
+    for arguments in (["--slot", "slot-001"], ["--dry-run"], []):
+        left = await run(which, *arguments, MEDIA_ROOT=str(elsewhere))
+        assert left.returncode == (1 if which == "command" else 2), arguments
+        assert b"There is no media folder" in left.stdout + left.stderr
+    assert not (elsewhere / "results").exists()
+    assert await db.fetchval("SELECT count(*) FROM media_object WHERE cleaned_at IS NOT NULL") == 0
+    assert (await run(which)).returncode == 0
+    assert not file.exists()

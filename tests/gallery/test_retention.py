@@ -16,12 +16,16 @@ from photochanger.errors import StorageUnavailable
 from photochanger.media import retention
 from photochanger.media.filesystem import FilesystemStore
 from photochanger.media.retention import CLEANED_AGE, ORPHAN_AGE, TEMP_AGE, Retention, Swept
-from photochanger.media.store import preview_path
+from photochanger.media.store import KeptFile, preview_path
 from photochanger.observability.metrics import Metrics
+from photochanger.settings.house import FIELDS
 from tests.gallery.conftest import Ask
 from tests.gallery.given import HOUR, cleaned, expire, files_of, now, place, put_job, put_media, put_result, quiet
 from tests.lab.checkpoints import cancelling
 from tests.lab.house import Lab
+
+LONGEST_TTL = FIELDS["result_ttl_hours"].high * 3600
+"""Seconds."""
 
 
 def reason(response: httpx.Response) -> tuple[int, str]:
@@ -205,7 +209,7 @@ def test_orphans_go_when_they_are_old_enough(ask: Callable[[Ask], None], caplog:
         gone = await put_result(lab, slot)
         await expire(lab, gone)
         await lab.house.retention.sweep(slot_id=slot)
-        unwritten = await put_job(lab, slot)
+        unwritten, at_work = await put_job(lab, slot), await put_job(lab, slot, status="processing")
         folder = place(lab, "results/2026-11-20")
         originals = place(lab, "originals/2026-11-20")
         for each in (folder, originals):
@@ -217,6 +221,7 @@ def test_orphans_go_when_they_are_old_enough(ask: Callable[[Ask], None], caplog:
             "unwritten": folder / f"{unwritten}.jpg",
             "stranger": folder / "no-name-of-ours.jpg",
             "original": originals / f"{unwritten}.jpg",
+            "open": folder / f"{at_work}.jpg",  # the rows of its end could not be written at all
         }
         for file in files.values():
             file.write_bytes(b"x" * 10)
@@ -234,13 +239,91 @@ def test_orphans_go_when_they_are_old_enough(ask: Callable[[Ask], None], caplog:
         await lab.house.retention.sweep_orphans()
         assert there() == set(files) - {"late"}
         for name in there():
-            aged(files[name], ORPHAN_AGE)
-        blind = Retention(lab.house.db, lab.house.media, Metrics(), rows_are_whole=lambda: False)
-        assert (await blind.sweep_orphans()).removed_files == 0
+            aged(files[name], LONGEST_TTL - CLEANED_AGE - 60)
+        await lab.house.retention.sweep_orphans()
+        assert there() == set(files) - {"late"}
+        for name in there():
+            aged(files[name], 60 + 1)
+        rejected = lab.house.config.journal_folder / "rejected" / "0001.json"
+        rejected.parent.mkdir(parents=True)
+        rejected.write_bytes(b"[]")  # PostgreSQL did not take the rows of somebody's picture
+        assert (await lab.house.retention.sweep_orphans()).removed_files == 0
+        rejected.unlink()
+        rejected.parent.rmdir()
         assert (await lab.house.retention.sweep_orphans()).removed_files == 3
-        assert there() == set()
+        assert there() == {"open"}
+        await lab.house.db.execute("UPDATE job SET status = 'failed' WHERE id = $1", at_work)
+        assert (await lab.house.retention.sweep_orphans()).removed_files == 1
         assert len(files_of(lab, kept)) == 2
         assert "no row keeps" in caplog.text
+
+    ask(conversation)
+
+
+def test_a_day_that_cannot_be_read_holds_up_no_other(
+    ask: Callable[[Ask], None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept_files, remove_empty = FilesystemStore.kept_files, FilesystemStore.remove_empty
+
+    async def reading(self: FilesystemStore, folder: str) -> list[KeptFile]:
+        if folder == "results/2019-01-01":
+            raise StorageUnavailable("The media folder cannot be read: Input/output error")
+        return await kept_files(self, folder)
+
+    async def removing(self: FilesystemStore, folder: str) -> None:
+        if folder == "results/2019-01-02":
+            raise StorageUnavailable("A folder cannot be removed: Device or resource busy")
+        await remove_empty(self, folder)
+
+    monkeypatch.setattr(FilesystemStore, "kept_files", reading)
+    monkeypatch.setattr(FilesystemStore, "remove_empty", removing)
+
+    async def conversation(lab: Lab, slot: str) -> None:
+        unreadable, stuck = place(lab, "results/2019-01-01"), place(lab, "results/2019-01-02")
+        last, temp = place(lab, "results/2019-01-03/no-name-of-ours.jpg"), place(lab, f"temp/{slot}/one")
+        for folder in (unreadable, stuck, last.parent, temp):
+            folder.mkdir(parents=True)
+        last.write_bytes(b"x")
+        aged(last, ORPHAN_AGE)
+        aged(temp, TEMP_AGE)
+        swept = await lab.house.retention.sweep_orphans()
+        assert (swept.removed_files, swept.stuck) == (1, 2)
+        assert (last.exists(), temp.exists()) == (False, False)
+        assert "results/2019-01-01 cannot be cleaned up" in caplog.text
+        for folder in (unreadable, stuck, last.parent, temp.parent):
+            folder.rmdir()
+
+    ask(conversation)
+
+
+def test_a_day_of_very_many_files_holds_nobody_up(ask: Callable[[Ask], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    many = [KeptFile(f"results/2019-01-01/{number}.jpg", 1, 0.0) for number in range(40 * retention.LOOK)]
+
+    async def folders(_self: FilesystemStore) -> list[str]:
+        return ["results/2019-01-01"]
+
+    async def files(_self: FilesystemStore, _folder: str) -> list[KeptFile]:
+        return many
+
+    monkeypatch.setattr(FilesystemStore, "kept_folders", folders)
+    monkeypatch.setattr(FilesystemStore, "kept_files", files)
+
+    async def conversation(lab: Lab, _slot: str) -> None:
+        turns = 0
+
+        async def other() -> None:
+            nonlocal turns
+            while True:
+                await trio.lowlevel.checkpoint()
+                turns += 1
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(other)
+            await trio.lowlevel.checkpoint()
+            before = turns
+            await lab.house.retention._sweep_folder("results/2019-01-01", dict.fromkeys(("results",), 0))
+            assert turns - before >= 30
+            nursery.cancel_scope.cancel()
 
     ask(conversation)
 

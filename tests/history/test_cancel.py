@@ -7,6 +7,7 @@ import pytest
 import trio
 
 from photochanger.demo.dslr import Shot
+from photochanger.errors import StorageUnavailable
 from photochanger.jobs import settle as settle_module
 from photochanger.jobs.attempt import Attempt
 from photochanger.media.store import StoredFile
@@ -42,6 +43,14 @@ async def quiet(lab: Lab, **columns: Any) -> None:
     await lab.set_slot(**(first | columns))
     lab.simulator.calls.clear()
     lab.simulator.default("hang")
+
+
+async def who_stopped(lab: Lab, job_id: str) -> list[str]:
+    """Who stopped it, as the audit journal has it."""
+    rows = await lab.house.db.fetch(
+        "SELECT actor FROM audit_event WHERE action = 'job.cancel' AND subject = $1", job_id
+    )
+    return [row["actor"] for row in rows]
 
 
 async def settled(lab: Lab, job_id: str) -> dict[str, Any]:
@@ -194,6 +203,49 @@ def test_while_its_picture_is_looked_at(
         else:
             assert answers[0].json()["status"] == "cancelled"
             assert (reason_of(booths.shots[0]), job_row["status"]) == ((503, "cancelled"), "cancelled")
+        assert await who_stopped(lab, job_id) == ["serg"]
+
+    house.run(scene)
+
+
+def test_one_that_fails_although_it_was_stopped(
+    house: SharedHouse, monkeypatch: pytest.MonkeyPatch, small_photo: bytes
+) -> None:
+    """Its picture turns out whole when it was given up already, and then the disk is full: who ordered that is told."""
+    looking, go_on = trio.Event(), trio.Event()
+    verify = Attempt._verify
+
+    async def slowly(self: Attempt, outcome: Any) -> Any:
+        looking.set()
+        await go_on.wait()
+        return await verify(self, outcome)
+
+    async def full(*_args: Any) -> StoredFile:
+        raise StorageUnavailable("no space left")
+
+    monkeypatch.setattr(Attempt, "_verify", slowly)
+    monkeypatch.setattr(settle_module, "_keep", full)
+
+    async def scene(lab: Lab) -> None:
+        await quiet(lab, on_timeout="store")
+        lab.simulator.default("ok")
+        answers = []
+
+        async def cancel(job_id: str) -> None:
+            answers.append(await tell(lab, f"/api/jobs/{job_id}/cancel"))
+
+        async with trio.open_nursery() as nursery:
+            Booths(lab, nursery).post(small_photo)
+            await looking.wait()
+            job_id = str((await lab.job())["id"])
+            job = lab.house.lanes.find((await lab.job(job_id))["id"])
+            nursery.start_soon(cancel, job_id)
+            await until(lambda: job._is_given_up)  # type: ignore[union-attr]
+            go_on.set()
+        row = await settled(lab, job_id)
+        assert (row["status"], row["failure_reason"]) == ("failed", "storage_unavailable")
+        assert refused(answers[0]) == (409, "not_possible_now")
+        assert await who_stopped(lab, job_id) == ["serg"]
 
     house.run(scene)
 

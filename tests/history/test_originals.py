@@ -10,8 +10,10 @@ from uuid import UUID, uuid4
 import pytest
 import trio
 
+from photochanger.jobs import job as job_module
+from photochanger.jobs.originals import keep_original
 from photochanger.media.filesystem import FilesystemStore
-from tests.history.asking import ask, finished, refused, tell
+from tests.history.asking import ask, finished, job_id_of, refused, tell
 from tests.house.policy import LOCAL
 from tests.house.shared import SharedHouse
 from tests.lab.house import READER, Lab, running_house
@@ -56,6 +58,32 @@ def test_the_photo_is_kept_as_it_came(house: SharedHouse, small_photo: bytes) ->
         assert refused(await ask(lab, f"/api/jobs/{job_id}/original", None)) == (401, "unauthenticated")
         for unknown in (str(uuid4()), "x", "..%2f..%2fsecrets"):
             assert refused(await ask(lab, f"/api/jobs/{unknown}/original")) == (404, "not_found")
+
+    house.run(scene)
+
+
+def test_what_is_removed_before_it_is_kept_does_not_come_after_all(
+    house: SharedHouse, monkeypatch: pytest.MonkeyPatch, small_photo: bytes
+) -> None:
+    """The rows are written with the job's end, the files come after the reply: a slot may be emptied in between."""
+    emptied, waiting = trio.Event(), trio.Event()
+
+    async def late(*args: Any) -> None:
+        waiting.set()
+        await emptied.wait()
+        await keep_original(*args)
+
+    monkeypatch.setattr(job_module, "keep_original", late)
+
+    async def scene(lab: Lab) -> None:
+        shot = await lab.shoot(small_photo, slot="slot-008")
+        job_id = job_id_of(shot)
+        await waiting.wait()
+        order = {"everything": True, "confirm": "slot-008"}
+        assert (await tell(lab, "/api/slots/slot-008/cleanup", json=order)).json()["kept"] == 0
+        emptied.set()
+        await lab.rest()
+        assert [path for path in (lab.var / "media").rglob(f"{job_id}*") if path.is_file()] == []
 
     house.run(scene)
 

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests.history.asking import ask, finished, refused
+from tests.history.asking import ask, finished, refused, tell
 from tests.house.shared import SharedHouse
 from tests.lab.house import READER, Lab
 
@@ -37,7 +37,7 @@ def test_a_stranger_is_told_how_it_stands_and_no_more(house: SharedHouse, small_
         assert set(stranger) == PUBLIC
         assert (stranger["status"], stranger["url"]) == ("done", f"/public/results/{job_id}")
         result = (await ask(lab, f"/api/results/{job_id}", None)).json()
-        assert not {"attempt_id", "provider", "model", "cost_microusd"} & set(result)
+        assert not {"attempt_id", "provider", "model", "cost_microusd", "attempts"} & set(result)
 
     house.run(scene)
 
@@ -63,6 +63,7 @@ def test_whoever_may_read_statistics_is_told_all_of_it(house: SharedHouse, small
         result = (await ask(lab, f"/api/results/{job_id}", READER)).json()
         assert (result["provider"], result["model"]) == ("gemini", second["model"])
         assert result["cost_microusd"] == second["cost_microusd"]
+        assert result["attempts"] == [first, second]
 
     house.run(scene)
 
@@ -80,8 +81,35 @@ def test_strangers_are_told_until_the_result_has_expired(house: SharedHouse, sma
             known = (await ask(lab, f"/api/jobs/{job_id}", READER)).json()
             assert (known["url"], known["preview_url"]) == (None, None)
             assert len(known["attempts"]) == 1
-        for who in (None, READER):
-            assert refused(await ask(lab, f"/api/results/{done}", who)) == (410, "result_expired")
+            if job_id == done:
+                assert refused(await ask(lab, f"/api/results/{done}", None)) == (404, "not_found")
+                result = (await ask(lab, f"/api/results/{done}", READER)).json()
+                assert (result["url"], result["cost_microusd"]) == (None, known["cost_microusd"])
+                assert result["attempts"] == known["attempts"]
+        assert refused(await ask(lab, f"/public/results/{done}", None)) == (410, "result_expired")
+
+    house.run(scene)
+
+
+def test_strangers_are_told_nothing_of_a_rejected_picture(house: SharedHouse, small_photo: bytes) -> None:
+    async def scene(lab: Lab) -> None:
+        job_id = await finished(lab, small_photo, slot="slot-009")
+        assert (await tell(lab, f"/api/results/{job_id}/reject")).status_code == 200
+        assert refused(await ask(lab, f"/api/results/{job_id}", None)) == (404, "not_found")
+        job = (await ask(lab, f"/api/jobs/{job_id}", None)).json()
+        assert (job["status"], job["url"]) == ("done", None)
+        known = (await ask(lab, f"/api/jobs/{job_id}", READER)).json()
+        assert (known["url"], known["preview_url"]) == (None, None)
+        result = (await ask(lab, f"/api/results/{job_id}", READER)).json()
+        assert (result["url"], result["provider"]) == (None, "gemini")
+        [listed] = (await ask(lab, "/api/jobs", READER, slot="slot-009")).json()["data"]
+        assert (listed["url"], listed["preview_url"]) == (None, None)
+        assert listed["expires_at"] == known["expires_at"]
+        [recent] = (await ask(lab, "/api/stats/slot-009/recent_results", READER)).json()["data"]
+        assert recent["url"] is None
+        assert (await tell(lab, f"/api/results/{job_id}/undecide")).status_code == 200
+        for path in (f"/api/results/{job_id}", f"/api/jobs/{job_id}"):
+            assert (await ask(lab, path, None)).json()["url"] == f"/public/results/{job_id}"
 
     house.run(scene)
 

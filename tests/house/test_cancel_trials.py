@@ -140,6 +140,8 @@ async def test_stopping(house: tuple[Lab, AtRest], monkeypatch: pytest.MonkeyPat
     assert runs[-1][0] == 200
     for _, [job] in runs:
         assert (job["status"], job["failure_reason"], job["reply_status"]) == ("cancelled", "cancelled", 503)
+        events = "SELECT count(*) FROM audit_event WHERE action = 'job.cancel' AND subject = $1"
+        assert await lab.house.db.fetchval(events, str(job["id"])) == 1
     assert kept(record_property, "stopping", runs) >= 1
 
 

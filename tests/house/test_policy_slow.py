@@ -72,15 +72,24 @@ async def test_a_slow_loser_is_kept_as_a_spare(tmp_path: Path, postgres_url: str
         await set_plans(lab, gemini("slow(4)"), LOCAL, keep_spares=True)
         await set_plans(lab, gemini("hang"), LOCAL, keep_spares=True, slot="slot-002", t_late_seconds=1)
         await set_plans(lab, gemini("slow(4)"), LOCAL, keep_spares=False, slot="slot-003")
-        slots = ("slot-001", "slot-002", "slot-003")
+        await set_plans(lab, gemini("slow(4)"), LOCAL, keep_spares=True, slot="slot-004")
+        slots = ("slot-001", "slot-002", "slot-003", "slot-004")
         shots = await shoot_at_once(lab, [(small_photo, slot) for slot in slots])
-        assert [shot.header("x-photochanger-result") for shot in shots] == ["local"] * 3
+        assert [shot.header("x-photochanger-result") for shot in shots] == ["local"] * 4
         group = lab.house.groups["gemini"]
-        await until(lambda: (group.permits.in_use("live"), group.permits.in_use("late")) == (0, 2))
+        await until(lambda: (group.permits.in_use("live"), group.permits.in_use("late")) == (0, 3))
+        async with lab.api() as client:
+            order = {"everything": True, "confirm": "slot-004"}
+            assert (await client.post("/api/slots/slot-004/cleanup", json=order)).status_code == 200
         assert set(lab.house.lanes.statistics().values()) == {(0, 0)}
         await lab.rest()
-        spare, hung, none = [await job_of(lab, shot) for shot in shots]
-        for job, outcome, billed in ((spare, "picture", False), (hung, "cancelled", True), (none, "cancelled", True)):
+        spare, hung, none, emptied = [await job_of(lab, shot) for shot in shots]
+        for job, outcome, billed in (
+            (spare, "picture", False),
+            (hung, "cancelled", True),
+            (none, "cancelled", True),
+            (emptied, "picture", False),
+        ):
             assert (job["status"], job["reply_kind"], job["late"]) == ("done", "local", False)
             first, look = await lab.attempts(job["id"])
             assert (first["outcome"], first["possibly_billed"]) == (outcome, billed)
@@ -93,8 +102,9 @@ async def test_a_slow_loser_is_kept_as_a_spare(tmp_path: Path, postgres_url: str
         result = await lab.house.db.fetchrow("SELECT * FROM result WHERE job_id = $1", spare["id"])
         assert result is not None
         assert result["path"] != kept["path"]
-        assert sorted(call.client_gone for call in lab.simulator.calls) == [False, True, True]
-        assert await lab.count("result") == 3
+        assert [path for path in (lab.var / "media").rglob(f"{emptied['id']}*") if path.is_file()] == []
+        assert sorted(call.client_gone for call in lab.simulator.calls) == [False, False, True, True]
+        assert await lab.count("result") == 4
         await the_bill_is_booked(lab)
 
 

@@ -237,7 +237,7 @@ def test_an_expired_picture_is_gone_and_its_files_with_it(ask: Callable[[Ask], N
             statement = f"UPDATE {table} SET expires_at = now() - interval '1 second' WHERE job_id = $1"
             await lab.house.db.execute(statement, uuid.UUID(expired))
         assert len(_files_of(lab, expired)) == 2
-        problem(await client.get(f"/api/results/{expired}"), 410, "result_expired")
+        problem(await client.get(f"/api/results/{expired}"), 404, "not_found")
         problem(await client.get(f"/api/jobs/{expired}"), 404, "not_found")
         for _ in range(2):
             problem(await client.get(f"/public/results/{expired}"), 410, "result_expired")

@@ -10,8 +10,10 @@ import pytest
 import trio
 import trio.testing
 
+from photochanger.db.facade import Db
 from photochanger.errors import StorageUnavailable
-from photochanger.jobs.journal import Journal
+from photochanger.jobs.journal import PART_AGE, Journal
+from photochanger.jobs.store import JobStore
 
 
 async def read_all(journal: Journal) -> list[bytes]:
@@ -84,3 +86,17 @@ def test_a_kill_while_writing_leaves_whole_entries_only(tmp_path: Path) -> None:
     entries = sorted(tmp_path.glob("*.json"))
     assert entries
     assert {entry.stat().st_size for entry in entries} == {300_000}
+
+
+async def test_what_a_crash_left_half_written_goes_when_it_is_old(tmp_path: Path, db: Db) -> None:
+    old, fresh = tmp_path / "journal" / "0001.part", tmp_path / "journal" / "0002.part"
+    old.parent.mkdir()
+    for part in (old, fresh):
+        part.write_bytes(b"[")
+    moment = old.stat().st_mtime - PART_AGE
+    os.utime(old, (moment, moment))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(JobStore(db, Journal(tmp_path / "journal")).run)
+        nursery.cancel_scope.cancel()
+    assert (old.exists(), fresh.exists()) == (False, True)
+    await Journal(tmp_path / "nothing yet").open()

@@ -1,5 +1,6 @@
 """What a crash left: every call is booked, whatever had become of its job, and what can be resumed is left alone."""
 
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -116,3 +117,23 @@ async def test_whose_time_is_over_is_not_followed(db: Db, workshop: Workshop) ->
     await workshop.store.save(Change(row, (begun(row, 1, "ok"),)))
     assert await recover(db, workshop, before=datetime.now(UTC)) == []
     assert await attempts(db, row.id) == [("timeout", True, PRICE)]
+
+
+async def test_a_temp_folder_that_will_not_go_keeps_nobody_from_beginning(
+    db: Db, workshop: Workshop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stuck, strange, goes = [workshop.media.temp_path(SLOT.id, name) for name in ("a-stuck", "strange", "z-goes")]
+    strange = strange.with_name("no name of ours")
+    rmtree = shutil.rmtree
+
+    def removing(folder: Path) -> None:
+        if folder == stuck:
+            raise PermissionError(13, "no")
+        rmtree(folder)
+
+    for folder in (stuck, strange, goes):
+        folder.mkdir(parents=True)
+    monkeypatch.setattr(shutil, "rmtree", removing)
+    assert await recover(db, workshop, before=datetime.now(UTC)) == []
+    assert (stuck.exists(), strange.exists(), goes.exists()) == (True, True, False)
+    assert caplog.text.count("is left behind") == 2

@@ -2,9 +2,11 @@
 
 import hashlib
 import os
+import shutil
 import stat
 import threading
 import time
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
@@ -184,10 +186,35 @@ async def test_leftovers_are_found_with_their_age_and_swept(store: FilesystemSto
     assert found.keys() == {("slot-001", "old"), ("slot-002", "new")}
     assert 999 < found["slot-001", "old"] < 1100
     assert found["slot-002", "new"] < 100
-    assert await store.sweep_temp(500) == 1
+    assert await store.sweep_temp(500) == (1, 0)
     assert not old.exists()
     assert new.exists()
-    assert await store.sweep_temp(0) == 1
+    assert await store.sweep_temp(0) == (1, 0)
+
+
+async def test_a_temp_folder_in_the_way_holds_up_no_other(
+    store: FilesystemStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As root nothing is forbidden, so the disk is made to refuse: one folder's removal, another one's reading."""
+    stuck, unreadable = made(store, "slot-002", "a-stuck"), made(store, "slot-001", "a-secret").parent
+    goes = made(store, "slot-003", "z-goes")
+    rmtree, iterdir = shutil.rmtree, Path.iterdir
+
+    def removing(folder: Path) -> None:
+        if folder == stuck:
+            raise PermissionError(13, "no")
+        rmtree(folder)
+
+    def reading(folder: Path) -> Iterator[Path]:
+        if folder in (unreadable, stuck):
+            raise PermissionError(13, "no")
+        return iterdir(folder)
+
+    monkeypatch.setattr(shutil, "rmtree", removing)
+    monkeypatch.setattr(Path, "iterdir", reading)
+    assert {each.job_id for each in await store.leftover_temp()} == {"a-stuck", "z-goes"}
+    assert await store.sweep_temp(0) == (1, 1)
+    assert (stuck.exists(), goes.exists()) == (True, False)
 
 
 async def test_room_on_the_disk_is_told(store: FilesystemStore) -> None:
@@ -228,7 +255,7 @@ async def test_a_template_is_kept_beside_the_results(store: FilesystemStore) -> 
     assert store.locate(kept.path).read_bytes() == b"a style"
     assert mode(store.root / "templates") == 0o700
     await store.remove_temp("templates", JOB)
-    assert await store.sweep_temp(0) == 0
+    assert await store.sweep_temp(0) == (0, 0)
     assert files(store.root) == [kept.path]
     with pytest.raises(ValueError, match="not a safe file name"):
         await store.keep_template(folder / "template", "../x", "image/png")
