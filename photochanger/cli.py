@@ -13,7 +13,7 @@ import trio
 
 from photochanger import __version__
 from photochanger.config import Config
-from photochanger.errors import ConfigError, DatabaseUnavailable, PhotoChangerError, SlotInvalid
+from photochanger.errors import DatabaseUnavailable, PhotoChangerError, SlotInvalid
 from photochanger.observability import logs
 from supervisors import BootFailed, unwrap
 
@@ -198,7 +198,9 @@ def _breaker(config: Config, arguments: argparse.Namespace) -> int:
     from photochanger.providers.overrides import write_override
 
     if arguments.provider not in PROVIDERS:
-        raise ConfigError(f"there is no provider {arguments.provider!r}: there are {', '.join(PROVIDERS)}")
+        there_are = ", ".join(PROVIDERS)
+        print(f"photochanger: there is no provider {arguments.provider!r}: there are {there_are}", file=sys.stderr)
+        return 2
 
     async def write() -> None:
         async with running_db(config.database_url, config.database_schema, config.database_folder) as db:

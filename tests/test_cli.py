@@ -27,5 +27,5 @@ def test_an_unknown_provider_is_refused_with_the_names_there_are(tmp_path: Path)
         timeout=60,
         check=False,
     )
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr == "photochanger: there is no provider 'gemni': there are gemini, turbotext, local\n"
