@@ -1,1 +1,1 @@
-"""Logs, metrics, health."""
+"""Logs and metrics. Health is told by `web/health.py`."""

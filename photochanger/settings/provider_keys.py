@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 AT_ONCE: Final = 4
 PATIENCE: Final = 20.0
-"""Seconds after which a check is given up that has not even got its turn."""
+"""Seconds after which a check is given up, waiting for its turn included."""
 
 
 class ProviderKeys:

@@ -33,8 +33,9 @@ Every error is an RFC 9457 problem document, in English or Russian as `Accept-La
 of a closed list, and every operation names those that it may answer. Besides, everywhere: a path that is not told here
 is answered 404, a method that is not told for a path 405 with `Allow`, another HTTP than 1.0 and 1.1 is answered 505.
 
-Every GET answers HEAD as well. Lists answer `data` and `meta`; times are RFC 3339 in UTC; money is in whole millionths
-of a US dollar.
+Every GET answers HEAD as well. Lists answer `data` and `meta`, but for `/api/providers` (`providers` alone) and
+`/public/share/{token}` (`data` and `expires_at`). Times are RFC 3339 in UTC; money is in whole millionths of a US
+dollar.
 """
 TAGS: Final = {
     "ingest": "The booth's way in: one photo, one picture.",
