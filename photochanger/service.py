@@ -27,7 +27,10 @@ async def serve(
     """
     async with open_loop() as loop, trio.open_nursery() as nursery:
         if config.gemini_api_key is None and config.gemini_base_url is None:
-            log.warning("GEMINI_API_KEY is not set: photos of slots that use gemini will be answered with an error")
+            log.warning(
+                "GEMINI_API_KEY is not set: unless a key is stored in the settings, "
+                "photos of slots that use gemini will be answered with an error"
+            )
         house = House(config, Db(loop), on_progress=on_progress)
         await nursery.start(_drain_on_signal, house)
         await nursery.start(house.run)
