@@ -5,8 +5,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import trio
-
 from photochanger.db.facade import Db
 from photochanger.domain.reasons import Reason
 from photochanger.errors import DatabaseUnavailable, Problem, Refusal, SlotInvalid
@@ -24,8 +22,6 @@ log = logging.getLogger(__name__)
 Row = dict[str, Any]
 Record = Callable[..., Awaitable[None]]
 
-TELLING: Final = 5.0
-"""Seconds that the audit log may take."""
 LAST_GENERATION: Final = 2_000_000_000
 _LIST: Final = SELECT_WHOLE + " AND (archived_at IS NOT NULL) = $1 ORDER BY id"
 
@@ -35,8 +31,9 @@ class SlotDesk:
     """The slots, for those who administrate them.
 
     `defaults` gives the house's own t_sync and t_late, in seconds; `default_password_hash` the stored form of the
-    default ingest password, None where there is none. `record(action, actor=, subject=, detail=)` keeps what was done;
-    `refresh` has this process read the slots again. `by` is everywhere the account that asks.
+    default ingest password, None where there is none. `record(action, actor=, subject=, detail=)` keeps what was done,
+    as `Audit.record` does: it raises nothing, and waits also where whoever asks has gone. `refresh` has this process
+    read the slots again. `by` is everywhere the account that asks.
 
     Everything raises DatabaseUnavailable, and Refusal or SlotInvalid as `change.hold` and `change.plan_change` do.
     """
@@ -176,20 +173,9 @@ class SlotDesk:
     async def _after(self, action: str, row: Row, by: str, **detail: Any) -> None:
         await self._tell(action, by, row["id"], {"version": row["version"], **detail})
 
-    async def tell(self, action: str, by: str, subject: str | None, detail: dict[str, Any]) -> None:
-        """Keep what was done, also when whoever asked for it has gone meanwhile.
-
-        It is done: what can go wrong from here on is no reason to say that it was not.
-        """
-        with trio.move_on_after(TELLING, shield=True):
-            try:
-                await self.record(action, actor=by, subject=subject, detail=detail)
-            except DatabaseUnavailable:
-                log.warning("%s of %s was done, but is in no audit log", action, subject)
-
     async def _tell(self, action: str, by: str, subject: str | None, detail: dict[str, Any]) -> None:
-        await self.tell(action, by, subject, detail)
-        try:
+        await self.record(action, actor=by, subject=subject, detail=detail)
+        try:  # it is done: what can go wrong from here on is no reason to say that it was not
             await self.refresh()
         except DatabaseUnavailable:
             log.warning("%s of %s was done, but this process learns of it a moment later", action, subject)

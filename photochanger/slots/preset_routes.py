@@ -34,7 +34,8 @@ def blueprint(presets: Presets, desk: SlotDesk, showing: Showing) -> Blueprint:
     routes = Blueprint("presets", __name__)
 
     async def done(action: str, preset: PresetView) -> None:
-        await desk.tell(action, caller().username, str(preset.id), {"name": preset.name, "version": preset.version})
+        detail = {"name": preset.name, "version": preset.version}
+        await desk.record(action, actor=caller().username, subject=str(preset.id), detail=detail)
 
     @routes.get("/api/slot-presets")
     @contract(
