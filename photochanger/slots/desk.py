@@ -78,9 +78,11 @@ class SlotDesk:
         _require_changeable(slot_id, fields)
         return await self._change(slot_id, fields, expected, by=by, action="changed")
 
-    async def apply_preset(self, slot_id: str, preset: Mapping[str, Any], expected: int | None, *, by: str) -> Row:
-        """Put a preset's document into the slot."""
-        return await self._change(slot_id, preset, expected, by=by, action="preset_applied")
+    async def apply_preset(
+        self, slot_id: str, name: str, preset: Mapping[str, Any], expected: int | None, *, by: str
+    ) -> Row:
+        """Put the document of the preset that is called `name` into the slot."""
+        return await self._change(slot_id, preset, expected, by=by, action="preset_applied", preset=name)
 
     async def change_many(
         self,
@@ -155,20 +157,20 @@ class SlotDesk:
         await self._after(action, row, by)
 
     async def _change(
-        self, slot_id: str, fields: Mapping[str, Any], expected: int | None, *, by: str, action: str
+        self, slot_id: str, fields: Mapping[str, Any], expected: int | None, *, by: str, action: str, **detail: Any
     ) -> Row:
         async with self.db.transaction() as transaction:
             row = await hold(transaction, slot_id, expected)
             after = await change_held(transaction, row, fields, self.terms(), by=by, action=action)
-        await self._after_change(f"slot.{action}", row, after, by)
+        await self._after_change(f"slot.{action}", row, after, by, **detail)
         return after
 
-    async def _after_change(self, action: str, row: Row, after: Row, by: str) -> None:
+    async def _after_change(self, action: str, row: Row, after: Row, by: str, **detail: Any) -> None:
         old, new = document(row), document(after)
         changed = [name for name in (*FIELDS, TEMPLATES) if old[name] != new[name]]
         if after["version"] != row["version"]:
             opened = {"auth": [row["auth"], after["auth"]]} if "auth" in changed else {}
-            await self._after(action, after, by, fields=changed, **opened)
+            await self._after(action, after, by, fields=changed, **opened, **detail)
 
     async def _after(self, action: str, row: Row, by: str, **detail: Any) -> None:
         await self._tell(action, by, row["id"], {"version": row["version"], **detail})
