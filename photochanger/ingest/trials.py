@@ -20,7 +20,7 @@ from photochanger.domain.slot import Slot
 from photochanger.domain.window import Window
 from photochanger.errors import PictureError, Problem, Refusal, StorageUnavailable
 from photochanger.ingest.admission import Admission
-from photochanger.ingest.overrides import Check, SlotOverrides, overridden
+from photochanger.ingest.overrides import SlotOverrides, overridden
 from photochanger.ingest.trial_views import VARIANTS, RerunView, TestRunView, VariantView
 from photochanger.ingest.upload import FORM_OVERHEAD, Reception, receive
 from photochanger.jobs.job import Job
@@ -32,6 +32,7 @@ from photochanger.jobs.upload import Upload
 from photochanger.jobs.workshop import Workshop
 from photochanger.media.probe import probe
 from photochanger.media.room import Room
+from photochanger.slots.change import Check
 from photochanger.web.app import started_at
 from photochanger.web.inputs import parse_json
 from photochanger.web.problems import field_errors

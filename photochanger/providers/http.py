@@ -65,6 +65,10 @@ def provider_url(url: str, setting: str) -> SplitResult:
     return parsed
 
 
+GIVEN: Final = "the key"
+"""For `plain_key`: one that an administrator gave, and that no setting holds."""
+
+
 def plain_key(key: str | None, setting: str) -> str | None:
     """A key without the blanks around it, None when nothing is left. Raises ConfigError naming `setting`.
 

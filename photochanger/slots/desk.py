@@ -5,8 +5,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import trio
-
 from photochanger.db.facade import Db
 from photochanger.domain.reasons import Reason
 from photochanger.errors import DatabaseUnavailable, Problem, Refusal, SlotInvalid
@@ -24,8 +22,6 @@ log = logging.getLogger(__name__)
 Row = dict[str, Any]
 Record = Callable[..., Awaitable[None]]
 
-TELLING: Final = 5.0
-"""Seconds that the audit log may take."""
 LAST_GENERATION: Final = 2_000_000_000
 _LIST: Final = SELECT_WHOLE + " AND (archived_at IS NOT NULL) = $1 ORDER BY id"
 
@@ -35,8 +31,9 @@ class SlotDesk:
     """The slots, for those who administrate them.
 
     `defaults` gives the house's own t_sync and t_late, in seconds; `default_password` the stored form of the
-    default ingest password, inside a transaction. `record(action, actor=, subject=, detail=)` keeps what was done;
-    `refresh` has this process read the slots again. `by` is everywhere the account that asks.
+    default ingest password, inside a transaction. `record(action, actor=, subject=, detail=)` keeps what was done,
+    as `Audit.record` does: it raises nothing, and waits also where whoever asks has gone. `refresh` has this process
+    read the slots again. `by` is everywhere the account that asks.
 
     Everything raises DatabaseUnavailable, and Refusal or SlotInvalid as `change.hold` and `change.plan_change` do.
     """
@@ -89,9 +86,11 @@ class SlotDesk:
         _require_changeable(slot_id, fields)
         return await self._change(slot_id, fields, expected, by=by, action="changed")
 
-    async def apply_preset(self, slot_id: str, preset: Mapping[str, Any], expected: int | None, *, by: str) -> Row:
-        """Put a preset's document into the slot."""
-        return await self._change(slot_id, preset, expected, by=by, action="preset_applied")
+    async def apply_preset(
+        self, slot_id: str, name: str, preset: Mapping[str, Any], expected: int | None, *, by: str
+    ) -> Row:
+        """Put the document of the preset that is called `name` into the slot."""
+        return await self._change(slot_id, preset, expected, by=by, action="preset_applied", preset=name)
 
     async def change_many(
         self,
@@ -166,38 +165,27 @@ class SlotDesk:
         await self._after(action, row, by)
 
     async def _change(
-        self, slot_id: str, fields: Mapping[str, Any], expected: int | None, *, by: str, action: str
+        self, slot_id: str, fields: Mapping[str, Any], expected: int | None, *, by: str, action: str, **detail: Any
     ) -> Row:
         async with self.db.transaction() as transaction:
             row = await hold(transaction, slot_id, expected)
             after = await change_held(transaction, row, fields, self.terms(), by=by, action=action)
-        await self._after_change(f"slot.{action}", row, after, by)
+        await self._after_change(f"slot.{action}", row, after, by, **detail)
         return after
 
-    async def _after_change(self, action: str, row: Row, after: Row, by: str) -> None:
+    async def _after_change(self, action: str, row: Row, after: Row, by: str, **detail: Any) -> None:
         old, new = document(row), document(after)
         changed = [name for name in (*FIELDS, TEMPLATES) if old[name] != new[name]]
         if after["version"] != row["version"]:
             opened = {"auth": [row["auth"], after["auth"]]} if "auth" in changed else {}
-            await self._after(action, after, by, fields=changed, **opened)
+            await self._after(action, after, by, fields=changed, **opened, **detail)
 
     async def _after(self, action: str, row: Row, by: str, **detail: Any) -> None:
         await self._tell(action, by, row["id"], {"version": row["version"], **detail})
 
-    async def tell(self, action: str, by: str, subject: str | None, detail: dict[str, Any]) -> None:
-        """Keep what was done, also when whoever asked for it has gone meanwhile.
-
-        It is done: what can go wrong from here on is no reason to say that it was not.
-        """
-        with trio.move_on_after(TELLING, shield=True):
-            try:
-                await self.record(action, actor=by, subject=subject, detail=detail)
-            except DatabaseUnavailable:
-                log.warning("%s of %s was done, but is in no audit log", action, subject)
-
     async def _tell(self, action: str, by: str, subject: str | None, detail: dict[str, Any]) -> None:
-        await self.tell(action, by, subject, detail)
-        try:
+        await self.record(action, actor=by, subject=subject, detail=detail)
+        try:  # it is done: what can go wrong from here on is no reason to say that it was not
             await self.refresh()
         except DatabaseUnavailable:
             log.warning("%s of %s was done, but this process learns of it a moment later", action, subject)

@@ -1,6 +1,5 @@
 """Slot passwords: the default one fills slots that have none, and changes no other; others are made here."""
 
-import math
 import secrets
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -20,8 +19,6 @@ ALPHABET: Final = "abcdefghjkmnpqrstuvwxyz23456789"
 """What is told apart in every hand and every typeface, because people type it into a booth: no i, l, o, 0, 1."""
 _GROUPS: Final = 4
 _GROUP: Final = 4
-BITS: Final = math.log2(len(ALPHABET)) * _GROUPS * _GROUP
-"""What has to be guessed of one."""
 
 _MISSING: Final = "SELECT id FROM slot WHERE secret_hash IS NULL AND archived_at IS NULL ORDER BY id"
 

@@ -34,7 +34,8 @@ def blueprint(presets: Presets, desk: SlotDesk, showing: Showing) -> Blueprint:
     routes = Blueprint("presets", __name__)
 
     async def done(action: str, preset: PresetView) -> None:
-        await desk.tell(action, caller().username, str(preset.id), {"name": preset.name, "version": preset.version})
+        detail = {"name": preset.name, "version": preset.version}
+        await desk.record(action, actor=caller().username, subject=str(preset.id), detail=detail)
 
     @routes.get("/api/slot-presets")
     @contract(
@@ -126,7 +127,7 @@ def blueprint(presets: Presets, desk: SlotDesk, showing: Showing) -> Blueprint:
     async def apply_preset(slot_id: str) -> Response:
         expected = required_version(request)
         preset = await presets.one((await read_json(request, ApplyPresetIn)).preset_id)
-        row = await desk.apply_preset(slot_id, preset.document, expected, by=caller().username)
+        row = await desk.apply_preset(slot_id, preset.name, preset.document, expected, by=caller().username)
         return answer(showing.view(row, desk.terms(), request.host_url), version=row["version"])
 
     return routes

@@ -127,14 +127,15 @@ async def unbind(
 ) -> tuple[UUID, dict[str, Any]]:
     """Take the template at `position` from the slot; its id, and the slot's row as it is then. The template stays.
 
-    Raises Refusal (as `hold` does), SlotInvalid when nothing is there or the slot needs it, and DatabaseUnavailable.
+    Raises Refusal (as `hold` does, and NOT_FOUND when nothing is there), SlotInvalid when the slot needs it, and
+    DatabaseUnavailable.
     """
     async with db.transaction() as transaction:
         row = await hold(transaction, slot_id, expected)
         bound = document(row)[TEMPLATES]
         found = next((each for each in bound if each["position"] == position), None)
         if found is None:
-            raise SlotInvalid(slot_id, [Problem("position", f"there is no template at {position}")])
+            raise Refusal(Reason.NOT_FOUND, f"there is no template at {position}")
         change = {TEMPLATES: [each for each in bound if each is not found]}
         after = await change_held(transaction, row, change, terms, by=by, action="template_unbound", lenient=True)
     return UUID(found["template_id"]), after

@@ -109,7 +109,10 @@ _VIEW: list[tuple[str, Any]] = [
     (TEMPLATES, list[TemplateOfSlot]),
     ("has_password", bool),
     ("ingest_url", Annotated[str, Meta(description="Where its booth posts photos.")]),
-    ("problems", Annotated[list[FieldError], Meta(description="What keeps the slot from working now.")]),
+    (
+        "problems",
+        Annotated[list[FieldError], Meta(description="What keeps the slot, or some clients of it, from working.")],
+    ),
     ("created_at", datetime),
     ("updated_at", datetime),
     ("updated_by", str | None),

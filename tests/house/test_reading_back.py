@@ -21,7 +21,8 @@ from tests.postgres import PostgresServer
 
 PROVIDERS = {
     "provider.gemini": "ok",
-    "provider.turbotext": "not set up: TURBOTEXT_API_KEY is not set",  # which no slot asks
+    # Which no slot asks:
+    "provider.turbotext": "not set up: turbotext has no key: store one in the settings, or set TURBOTEXT_API_KEY",
     "provider.local": "ok",
 }
 API_KEY = "key-that-nobody-may-see"

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 import trio
 
 from photochanger.domain.budget import Level
+from photochanger.ingest.overrides import SlotOverrides
+from photochanger.slots.views import SlotChangeIn
 from tests.history.asking import refused
 from tests.house.policy import LITE, LOCAL, gemini
 from tests.house.shared import SharedHouse, shared_house, without_hedges
@@ -203,6 +206,8 @@ def test_a_last_resort_is_told_and_not_counted(house: SharedHouse, small_photo: 
         ([{"id": "slot-002"}], "variants[0].id"),
         ([{"settings": {"prompt": "a\0b"}}], "variants[0].settings"),
         ([{"t_sync": 10**25}], "variants[0].t_sync"),
+        ([{"t_sync": 9}], "variants[0].t_sync"),
+        ([{"fallbacks": [LOCAL] * 5}], "variants[0].fallbacks"),
     ],
 )  # fmt: skip
 def test_variants_that_make_no_sense(house: SharedHouse, small_photo: bytes, variants: Any, field: str | None) -> None:
@@ -219,6 +224,25 @@ def test_variants_that_make_no_sense(house: SharedHouse, small_photo: bytes, var
         await lab.rest()
 
     house.run(scene)
+
+
+def test_its_limits_are_those_of_slots() -> None:
+    """The contract tells of a variant what it tells of a slot."""
+
+    def limits(kind: Any) -> dict[str, Any]:
+        schema = msgspec.json.schema(kind)
+        properties = schema["$defs"][kind.__name__]["properties"]
+        return {name: _limits(properties[name]) for name in SlotOverrides.__struct_fields__}
+
+    found = limits(SlotOverrides)
+    assert found == limits(SlotChangeIn)
+    assert (found["t_sync"], found["fallbacks"]) == ({"minimum": 10, "maximum": 60}, {"maxItems": 4})
+
+
+def _limits(schema: dict[str, Any]) -> dict[str, Any]:
+    parts = [schema, *schema.get("anyOf", [])]
+    names = ("minimum", "maximum", "maxItems", "pattern")
+    return {name: part[name] for part in parts for name in names if name in part}
 
 
 def test_what_is_no_photo_and_who_may_not(house: SharedHouse, small_photo: bytes) -> None:

@@ -29,12 +29,14 @@ async def test_the_next_call_shows_the_new_key(driver: GeminiDriver, make_call: 
 @pytest.mark.parametrize("key", ["two words", "line\nbreak", "ключ", "nul\0"])
 def test_what_cannot_be_a_key_changes_nothing(context: ssl.SSLContext, key: str) -> None:
     driver = GeminiDriver(KEY, ssl_context=context)
-    with pytest.raises(ConfigError, match="GEMINI_API_KEY"):
+    with pytest.raises(ConfigError, match=r"^the key: has characters that no key has$"):
         driver.use_key(key)
+    with pytest.raises(ConfigError, match=r"^GEMINI_API_KEY: has"):
+        GeminiDriver(key, ssl_context=context)
     assert driver.missing is None
     assert KEY not in repr(driver) + repr(vars(driver))
     driver.use_key(None)
-    assert driver.missing == "GEMINI_API_KEY is not set"
+    assert driver.missing == "gemini has no key: store one in the settings, or set GEMINI_API_KEY"
 
 
 async def test_a_call_keeps_its_key_to_the_end_and_blots_it_out(
@@ -84,7 +86,13 @@ def error(code: int, status: str, reason: str | None = None) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("status", "body", "verdict"),
     [
-        (200, {}, "accepted"),
+        (200, {"models": [], "nextPageToken": "x"}, "accepted"),
+        (200, {"models": [{"name": "x" * 300_000}]}, "accepted"),
+        (200, {}, "unclear"),
+        (200, {"models": "none"}, "unclear"),
+        (200, [{"models": []}], "unclear"),
+        (200, "<html>a proxy's own page</html>", "unclear"),
+        (200, error(400, "INVALID_ARGUMENT", "API_KEY_INVALID"), "refused"),
         (400, error(400, "INVALID_ARGUMENT", "API_KEY_INVALID"), "refused"),
         (400, [error(400, "INVALID_ARGUMENT", "API_KEY_INVALID")], "refused"),
         (400, error(400, "FAILED_PRECONDITION"), "refused"),

@@ -119,8 +119,8 @@ def test_other_operations_are_refused(idle: GeminiDriver, operation: str) -> Non
     ("key", "base", "missing"),
     [
         (KEY, BASE_URL, None),
-        (None, BASE_URL, "GEMINI_API_KEY is not set"),
-        (" ", BASE_URL, "GEMINI_API_KEY is not set"),
+        (None, BASE_URL, "gemini has no key: store one in the settings, or set GEMINI_API_KEY"),
+        (" ", BASE_URL, "gemini has no key: store one in the settings, or set GEMINI_API_KEY"),
         (None, "http://127.0.0.1:9", None),
     ],
 )

@@ -37,12 +37,14 @@ async def test_a_job_is_followed_with_the_key_that_made_it(
 
 def test_what_cannot_be_a_key_changes_nothing(context: ssl.SSLContext) -> None:
     driver = TurbotextDriver(KEY, ssl_context=context)
-    with pytest.raises(ConfigError, match="TURBOTEXT_API_KEY"):
+    with pytest.raises(ConfigError, match=r"^the key: has characters that no key has$"):
         driver.use_key("two words")
+    with pytest.raises(ConfigError, match=r"^TURBOTEXT_API_KEY: has"):
+        TurbotextDriver("two words", ssl_context=context)
     assert driver.missing is None
     assert KEY not in repr(driver) + repr(vars(driver))
     driver.use_key(" ")
-    assert driver.missing == "TURBOTEXT_API_KEY is not set"
+    assert driver.missing == "turbotext has no key: store one in the settings, or set TURBOTEXT_API_KEY"
 
 
 async def test_a_key_is_tried(simulator: TurbotextSimulator, driver: TurbotextDriver) -> None:

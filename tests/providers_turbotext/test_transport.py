@@ -47,7 +47,7 @@ async def test_without_a_key_only_loopback_is_called(
     real = TurbotextDriver(None, ssl_context=context)
     outcome = await real.call(make_call())
     assert (outcome.verdict, outcome.error_code) == (Verdict.REJECTED, "API_KEY_MISSING")
-    assert real.missing == "TURBOTEXT_API_KEY is not set"
+    assert real.missing == "turbotext has no key: store one in the settings, or set TURBOTEXT_API_KEY"
     assert not shelf.published
     simulator = TurbotextSimulator()
     await nursery.start(simulator.run)

@@ -83,14 +83,14 @@ async def test_a_slot_without_a_key_can_work_as_soon_as_there_is_one(tmp_path: P
         def missing() -> str | None:
             return lab.house.groups["gemini"].driver.missing
 
-        assert missing() == "GEMINI_API_KEY is not set"
+        assert missing() == "gemini has no key: store one in the settings, or set GEMINI_API_KEY"
         assert (await seen(lab))[0]["provider_keys"]["gemini"]["configured"] is None
         assert (await check(lab))["verdict"] == "missing"
         await store(lab, RIGHT)
         assert missing() is None
         async with lab.api() as api:
             await api.delete(URL)
-        assert missing() == "GEMINI_API_KEY is not set"
+        assert missing() == "gemini has no key: store one in the settings, or set GEMINI_API_KEY"
 
 
 async def test_a_missing_key_is_told_at_the_start(tmp_path: Path, postgres_url: str) -> None:

@@ -19,6 +19,7 @@ from photochanger.slots.check import check_slot
 
 GEMINI = Plan("gemini", "edit", {"prompt": "Paint it"})
 LOCAL = Plan("local", "look", {"look": "mono"})
+NO_KEY = "gemini has no key: store one in the settings, or set GEMINI_API_KEY"
 TURBO = Plan("turbotext", "generate_image2image", {"content": "Paint it"})
 
 
@@ -96,8 +97,8 @@ def test_templates_that_do_not_fit_the_method() -> None:
 
 def test_a_provider_without_credentials() -> None:
     using = drivers(gemini_key=None)
-    assert problems(slot(), using) == ["provider: GEMINI_API_KEY is not set"]
-    assert problems(slot(GEMINI, first=LOCAL), using) == ["fallbacks[0].provider: GEMINI_API_KEY is not set"]
+    assert problems(slot(), using) == [f"provider: {NO_KEY}"]
+    assert problems(slot(GEMINI, first=LOCAL), using) == [f"fallbacks[0].provider: {NO_KEY}"]
 
 
 def test_a_provider_that_fetches_needs_a_public_address() -> None:

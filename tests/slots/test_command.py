@@ -179,7 +179,7 @@ def test_a_template_names_what_is_still_wrong(run: Run, tmp_path: Path) -> None:
     path.write_bytes(pictures.photo(64, 48))
     done = run("template", "add", path, "--slot", "slot-001", "--role", "style", GEMINI_API_KEY="")
     assert done.returncode == 0
-    assert "Still wrong in slot-001: provider: GEMINI_API_KEY is not set" in done.stdout
+    assert "Still wrong in slot-001: provider: gemini has no key: store one" in done.stdout
 
 
 @pytest.mark.parametrize("settings_key", ["", "k" * 40])
@@ -207,7 +207,7 @@ async def test_a_key_that_an_administrator_has_stored_is_one(
     assert "Still wrong" not in done.stdout
     if settings_key:
         done = await trio.to_thread.run_sync(partial(add, SETTINGS_KEY="o" * 40))
-        assert "Still wrong in slot-001: provider: GEMINI_API_KEY is not set" in done.stdout
+        assert "Still wrong in slot-001: provider: gemini has no key: store one" in done.stdout
         assert "the stored key of gemini cannot be used" in done.stderr
 
 

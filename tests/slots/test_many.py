@@ -232,6 +232,10 @@ def test_a_preset_is_made_changed_applied_and_deleted(house: SharedHouse) -> Non
             assert (response.status_code, response.json()["permits"], response.json()["name"]) == (200, 8, "Mine")
             newest = (await shown(lab, slot_id, "/changes"))["data"][0]
             assert (newest["action"], newest["after"]) == ("preset_applied", {"permits": 8})
+            audited = "SELECT detail FROM audit_event WHERE action = 'slot.preset_applied' AND subject = $1"
+            assert await lab.house.db.fetchval(audited, slot_id) == {
+                "version": 2, "fields": ["permits"], "preset": name
+            }  # fmt: skip
             for body, status in (({"preset_id": str(uuid4())}, 404), ({"preset_id": "x"}, 422), ({}, 422)):
                 response = await change(lab, slot_id, body, path="/apply-preset", method="POST")
                 assert response.status_code == status

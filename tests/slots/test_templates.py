@@ -313,8 +313,9 @@ async def test_what_is_unbound_stays_kept(db: Db, media: FilesystemStore, tmp_pa
     assert [template.id for template in (await slot_now(db, "slot-002")).templates] == [first]
     assert files(media) == kept
     assert await db.fetchval("SELECT count(*) FROM template_media") == 2
-    with pytest.raises(SlotInvalid, match="position: there is no template at 0"):
+    with pytest.raises(Refusal, match="there is no template at 0") as nothing:
         await unbind(db, "slot-001", 0, by="serg")
+    assert nothing.value.reason is Reason.NOT_FOUND
     with pytest.raises(Refusal):
         await unbind(db, "slot-999", 0, by="serg")
     assert await slot_now(db) == slot

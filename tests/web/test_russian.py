@@ -14,7 +14,10 @@ import pytest
 from photochanger.domain.wording import told
 from photochanger.errors import Refusal
 from photochanger.media.formats import sniff
+from photochanger.providers.gemini.driver import GeminiDriver
 from photochanger.providers.gemini.models import RETIRED
+from photochanger.providers.http import tls_context
+from photochanger.providers.turbotext.driver import TurbotextDriver
 from photochanger.slots.fields import RISING
 from photochanger.web.inputs import parse_json
 from photochanger.web.russian.house import HOUSE
@@ -159,6 +162,14 @@ def test_several_sentences_are_told_one_by_one() -> None:
     assert russian("The form is broken. It has ended.") == "Форма повреждена. Задание уже закончено."
     assert russian("is missing; must be a number") == "поле не указано; ожидается число"
     assert russian("there is no slot 'a. b; c'; is too early") == "слота 'a. b; c' нет; слишком ранняя дата"
+
+
+def test_a_key_that_is_missing_is_missed_in_russian() -> None:
+    context = tls_context()
+    for driver in (GeminiDriver(None, ssl_context=context), TurbotextDriver(None, ssl_context=context)):
+        assert driver.missing is not None
+        setting = f"{driver.name.upper()}_API_KEY"
+        assert russian(driver.missing) == f"нет ключа {driver.name}: сохраните его в настройках или задайте {setting}"
 
 
 @pytest.mark.parametrize("text", ["", "Because.", "It has ended. Or not.", "Or not. It has ended.", "must be"])

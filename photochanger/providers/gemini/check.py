@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import SplitResult
 
+import msgspec
 import trio
 
 from photochanger.providers.base import KeyCheck
@@ -40,6 +41,7 @@ _BY_STATUS: Final[Mapping[int, KeyCheck]] = {
 async def check_key(outbound: Outbound, base: SplitResult, headers: Mapping[str, str]) -> KeyCheck:
     """Ask with `headers`, which hold the key. What Google says in words goes nowhere, not even into the log."""
     exchange = Exchange("GET", f"{base.geturl()}/v1beta/models?pageSize=1", headers, SmallBody(b""))
+    is_list = False
     with trio.move_on_after(PATIENCE) as patience:
         try:
             await outbound.run(exchange, cap=REPLY_CAP)
@@ -48,16 +50,25 @@ async def check_key(outbound: Outbound, base: SplitResult, headers: Mapping[str,
                 log.warning("gemini's key could not be checked: %s", error)
                 return KeyCheck("unreachable", "Google could not be reached.")
         except ReplyTooLarge:
-            pass  # a long list is a list, too
+            is_list = exchange.status == 200  # a long one is one, too
+        else:
+            is_list = exchange.status == 200 and _has_models(exchange.body)
     if patience.cancelled_caught:
         return KeyCheck("unreachable", f"Google did not answer within {PATIENCE:g} s.")
-    return _judged(exchange)
+    return KeyCheck("accepted", "Google accepts the key.") if is_list else _judged(exchange)
+
+
+def _has_models(body: bytes | bytearray) -> bool:
+    """Whatever else answers at that address with a 200 has not seen the key."""
+    try:
+        return isinstance(msgspec.json.decode(body).get("models"), list)
+    except (AttributeError, msgspec.MsgspecError, ValueError, RecursionError):
+        return False
 
 
 def _judged(exchange: Exchange) -> KeyCheck:
+    """What an answer says that is no list of models."""
     status = exchange.status or 0
-    if status == 200:
-        return KeyCheck("accepted", "Google accepts the key.")
     error = decode_error(exchange.body)
     code = from_error(status, error).error_code or ""
     if (found := _SAID.get(code) or _SAID.get(error.status or "") or _BY_STATUS.get(status)) is not None:

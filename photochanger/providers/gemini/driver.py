@@ -21,6 +21,7 @@ from photochanger.providers.gemini.prices import PRICES, ModelPrice, price_of
 from photochanger.providers.gemini.request import PhotoBody, envelope, to_upload
 from photochanger.providers.gemini.settings import GeminiSettings, parse_settings
 from photochanger.providers.http import (
+    GIVEN,
     REPLY_CAP,
     Exchange,
     Outbound,
@@ -82,7 +83,7 @@ class GeminiDriver:
         self._limiter = limiter or trio.CapacityLimiter(THREADS)
         self._generation = Generation(self._outbound, self._prices, self._limiter, reply_cap)
         self._inline_limit = inline_limit
-        self._access = self._access_of(api_key)
+        self._access = self._access_of(plain_key(api_key, "GEMINI_API_KEY"))
 
     def __repr__(self) -> str:
         return f"<GeminiDriver {self._base.geturl()} key={'yes' if self._access.key else 'no'}>"
@@ -94,7 +95,7 @@ class GeminiDriver:
     @property
     def missing(self) -> str | None:
         if self._access.key is None and not self.on_this_machine:
-            return "GEMINI_API_KEY is not set"
+            return "gemini has no key: store one in the settings, or set GEMINI_API_KEY"
         return None
 
     def check(self, operation: str, settings: GeminiSettings, roles: Sequence[str]) -> None:
@@ -124,11 +125,11 @@ class GeminiDriver:
 
     def use_key(self, key: str | None) -> None:
         """For all calls that begin from now on. Raises ConfigError."""
-        self._access = self._access_of(key)
+        self._access = self._access_of(plain_key(key, GIVEN))
 
     async def check_key(self, key: str | None = None) -> KeyCheck:
         """Ask for one line of the list of models, which costs nothing. Raises ConfigError."""
-        access = self._access if key is None else self._access_of(key)
+        access = self._access if key is None else self._access_of(plain_key(key, GIVEN))
         if access.key is None and self.missing is not None:
             return KeyCheck("missing", self.missing)
         return await check_key(self._outbound, self._base, access.headers)
@@ -178,8 +179,6 @@ class GeminiDriver:
         return f"{self._base.geturl()}/v1beta/models/{model}:generateContent"
 
     def _access_of(self, key: str | None) -> "_Access":
-        """Raises ConfigError."""
-        key = plain_key(key, "GEMINI_API_KEY")
         headers = {} if key is None else {"x-goog-api-key": key}
         return _Access(key, headers, Files(self._outbound, self._base, headers, self._limiter))
 

@@ -13,7 +13,7 @@ from photochanger.domain.outcome import AttemptOutcome, Verdict
 from photochanger.errors import ConfigError, StorageUnavailable
 from photochanger.providers.base import Call, KeyCheck
 from photochanger.providers.gemini.outcomes import shorten
-from photochanger.providers.http import is_loopback, plain_key, provider_url
+from photochanger.providers.http import GIVEN, is_loopback, plain_key, provider_url
 from photochanger.providers.turbotext.check import check_key
 from photochanger.providers.turbotext.download import PAUSE, PICTURE_CAP, Downloads
 from photochanger.providers.turbotext.request import create_form
@@ -79,7 +79,7 @@ class TurbotextDriver:
         self._price = price_microusd
         self._pause = poll_pause
         self._patience = poll_timeout
-        self._access = self._access_of(api_key)
+        self._access = self._access_of(plain_key(api_key, "TURBOTEXT_API_KEY"))
 
     def __repr__(self) -> str:
         return f"<TurbotextDriver {self._base.geturl()} key={'yes' if self._access.key else 'no'}>"
@@ -91,7 +91,7 @@ class TurbotextDriver:
     @property
     def missing(self) -> str | None:
         if self._access.key is None and not self.on_this_machine:
-            return "TURBOTEXT_API_KEY is not set"
+            return "turbotext has no key: store one in the settings, or set TURBOTEXT_API_KEY"
         return None
 
     def check(self, operation: str, settings: TurbotextSettings, roles: Sequence[str]) -> None:
@@ -116,11 +116,11 @@ class TurbotextDriver:
 
     def use_key(self, key: str | None) -> None:
         """For all jobs that begin from now on; one that runs is asked for with the key that made it. ConfigError."""
-        self._access = self._access_of(key)
+        self._access = self._access_of(plain_key(key, GIVEN))
 
     async def check_key(self, key: str | None = None) -> KeyCheck:
         """Ask what the key may use. Raises ConfigError."""
-        access = self._access if key is None else self._access_of(key)
+        access = self._access if key is None else self._access_of(plain_key(key, GIVEN))
         if access.key is None and self.missing is not None:
             return KeyCheck("missing", self.missing)
         return await check_key(access.service)
@@ -171,8 +171,6 @@ class TurbotextDriver:
         return AttemptOutcome(Verdict.REJECTED, error_code="API_KEY_MISSING", message=missing)
 
     def _access_of(self, key: str | None) -> "_Access":
-        """Raises ConfigError."""
-        key = plain_key(key, "TURBOTEXT_API_KEY")
         downloads = Downloads(
             self._base,
             key,

@@ -19,7 +19,9 @@ PROVIDERS: Final[Mapping[str, str]] = {
     "{w} needs exactly one picture with the role {q}, not {n}": (
         "операции {0} нужно ровно одно изображение с ролью {1}, а не {2}"
     ),
-    "{w} is not set": "не задано: {0}",
+    "{w} has no key: store one in the settings, or set {w}": (
+        "нет ключа {0}: сохраните его в настройках или задайте {1}"
+    ),
     # What trying a key came to
     "Google does not know this key.": "Google не знает такого ключа.",
     "The key may not be used for the Gemini API.": "Этот ключ нельзя использовать для Gemini API.",
