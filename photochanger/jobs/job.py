@@ -185,7 +185,8 @@ class Job:
                 await self._work_and_settle(place, calls)
         finally:
             place.withdraw()
-            if self.attempt_rows != self._saved or self._settlement is not None:
+            came_before = self._winner is not None and self._spares
+            if self.attempt_rows != self._saved or self._settlement is not None or came_before:
                 with trio.CancelScope(deadline=trio.current_time() + SETTLE_BOUND, shield=True):
                     await self._save_what_came_after()
 
@@ -367,6 +368,12 @@ class Job:
         """Not even a last resort: that is what the slot wants once its money is spent."""
         return reason is Reason.BUDGET_EXHAUSTED and self.slot.at_budget == "refuse"
 
+    @property
+    def _spares(self) -> list[Attempt]:
+        """Those whose pictures did not win, and are to be kept: they were paid for, whenever they came."""
+        attempts = self._pursuit.attempts if self.slot.keep_spares else []
+        return [attempt for attempt in attempts if attempt.verified is not None and attempt is not self._winner]
+
     async def _save_what_came_after(self) -> None:
         """Attempts that ended after the job was settled: losers, and spares with their pictures."""
         if self._settlement is not None:
@@ -377,8 +384,7 @@ class Job:
         rows = self.attempt_rows
         row = replace(self._row, cost_microusd=sum(attempt.cost_microusd for attempt in rows))
         try:
-            spares = [attempt for attempt in self._pursuit.attempts if attempt is not self._winner]
-            media = await keep_spares(self._workshop, row, spares if self.slot.keep_spares else ())
+            media = await keep_spares(self._workshop, row, self._spares)
             await self._workshop.store.save(Change(row, rows, media=media))
         except Exception:
             log.exception("what came of job %s after its end could not be written", self.id)

@@ -13,14 +13,13 @@ log = logging.getLogger(__name__)
 
 
 async def keep_spares(workshop: Workshop, row: JobRow, attempts: Iterable[Attempt]) -> tuple[MediaRow, ...]:
-    """Keep the pictures of these attempts, which did not win, as far as the disk takes them; their rows.
+    """Keep the pictures of these attempts, which have one and did not win, as far as the disk takes them; their rows.
 
     None where everything of the job was removed meanwhile.
     """
     kept = []
     for attempt in attempts:
-        if attempt.verified is None:
-            continue
+        assert attempt.verified is not None
         if not await workshop.store.files_are_wanted(row.id):
             break
         number = attempt.errand.number

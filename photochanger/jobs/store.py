@@ -109,6 +109,8 @@ class JobStore:
                     removed = await self._db.fetchval(_REMOVED, job_id)
             except DatabaseUnavailable as error:
                 log.warning("nobody knows whether the files of job %s are wanted: %s", job_id, error)
+            except Exception:
+                log.exception("PostgreSQL does not say whether the files of job %s are wanted", job_id)
         return not removed
 
     async def replay(self) -> int:
