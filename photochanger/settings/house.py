@@ -1,6 +1,5 @@
 """The house's settings: the environment's, where no administrator has said otherwise."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
@@ -69,7 +68,7 @@ class Field:
             return None if isinstance(value, bool) else "must be true or false"
         if isinstance(value, bool) or not isinstance(value, int | float):
             return "must be a whole number" if self.kind is int else "must be a number"
-        if not math.isfinite(value) or not self.low <= value <= self.high:
+        if not self.low <= value <= self.high:  # NaN is not within them either
             return f"must be from {self.low:g} to {self.high:g}"
         if self.kind is int and value != int(value):
             return "must be a whole number"
