@@ -96,6 +96,7 @@ def _history(house: Parts) -> Iterator[Blueprint]:
         house.lanes,
         result_ttl=lambda: house.workshop.result_ttl,
         record=house.audit.record_request,
+        resumed=house.resumption.follows,
     )
 
 

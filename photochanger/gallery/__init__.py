@@ -1,1 +1,1 @@
-"""Results for those who come back for them: job status, result descriptions, the pictures themselves."""
+"""Who sees which picture: galleries, shares, guests' links, ZIPs; moderation, and what is removed when."""

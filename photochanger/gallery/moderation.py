@@ -14,13 +14,13 @@ from photochanger.domain.permission import Permission
 from photochanger.domain.reasons import Reason
 from photochanger.errors import Refusal
 from photochanger.gallery.items import Limit, picture_url
-from photochanger.gallery.listing import NEWEST, Place, State, desk, place_of
+from photochanger.gallery.listing import NEWEST, Place, State, desk
 from photochanger.gallery.slots import require_slot
 from photochanger.web.contract import contract, json_body
 from photochanger.web.guard import caller
 from photochanger.web.inputs import read_id, read_query
 from photochanger.web.outputs import answer
-from photochanger.web.paging import Cursor, PageMeta, page_of, read_cursor
+from photochanger.web.paging import Cursor, PageMeta, read_cursor
 
 Decision = Literal["approve", "reject", "undecide"]
 Record = Callable[..., Awaitable[None]]
@@ -76,7 +76,7 @@ class DeskItem(msgspec.Struct):
 
 
 class DeskView(msgspec.Struct):
-    """Results, newest first."""
+    """Results, newest first. A page may be short before the end, or empty: go on while there is a cursor."""
 
     data: list[DeskItem]
     meta: PageMeta
@@ -117,9 +117,8 @@ def blueprint(db: Db, record: Record) -> Blueprint:
         query = read_query(request, DeskQuery)
         after = read_cursor(query.cursor, Place) or NEWEST
         await require_slot(db, slot_id)
-        found = await desk(db, slot_id, query.state, after, query.limit + 1)
-        rows, meta = page_of(found, query.limit, place_of)
-        return answer(DeskView([_item(row) for row in rows], meta))
+        page = await desk(db, slot_id, query.state, after, query.limit)
+        return answer(DeskView([_item(row) for row in page.rows], page.meta))
 
     return routes
 

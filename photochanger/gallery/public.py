@@ -11,13 +11,13 @@ from photochanger.domain.reasons import Reason
 from photochanger.domain.slot import Slot
 from photochanger.errors import Refusal
 from photochanger.gallery.items import Limit, Picture, picture
-from photochanger.gallery.listing import NEWEST, Place, gallery, place_of
+from photochanger.gallery.listing import NEWEST, Place, gallery
 from photochanger.gallery.page import cacheable, shown
 from photochanger.gallery.seals import Seals
 from photochanger.web.access import Access
 from photochanger.web.contract import Body, contract, json_body
 from photochanger.web.inputs import read_query
-from photochanger.web.paging import Cursor, PageMeta, page_of, read_cursor
+from photochanger.web.paging import Cursor, PageMeta, read_cursor
 
 FRESH = "max-age=5"
 """A guest waits for a picture that was just taken; a gallery that is closed or a picture that is rejected must go."""
@@ -32,7 +32,7 @@ class GalleryQuery(msgspec.Struct):
 
 
 class GalleryView(msgspec.Struct):
-    """A slot's pictures, newest first."""
+    """A slot's pictures, newest first. A page may be short before the end, or empty: go on while there is a cursor."""
 
     data: list[Picture]
     meta: PageMeta
@@ -61,9 +61,9 @@ def blueprint(db: Db, find_slot: Callable[[str], Slot | None], seals: Seals) -> 
         slot = find_slot(slot_id)
         if slot is None or not _may_see(slot, query.key, seals):
             raise Refusal(Reason.NOT_FOUND)
-        rows, meta = page_of(await gallery(db, slot, after, query.limit + 1), query.limit, place_of)
-        pictures = [picture(row) for row in rows]
-        view = GalleryView(pictures, meta)
+        page = await gallery(db, slot, after, query.limit)
+        pictures = [picture(row) for row in page.rows]
+        view = GalleryView(pictures, page.meta)
         scope = "public" if slot.gallery == "public" else "private"
         body, mime = shown(request, view, [("", pictures)])
         return cacheable(request, body, mime, cache_control=f"{scope}, {FRESH}")

@@ -20,10 +20,13 @@ BOUND: Final = 12.0
 _EXISTS: Final = "SELECT status FROM job WHERE id = $1"
 
 
-async def stop(lanes: Lanes, db: Db, job_id: UUID, told: Callable[[JobRow], Awaitable[None]]) -> JobRow:
+async def stop(
+    lanes: Lanes, db: Db, job_id: UUID, told: Callable[[JobRow], Awaitable[None]], resumed: Callable[[UUID], bool]
+) -> JobRow:
     """Give the job up and wait until it is settled; its row.
 
-    `told` is called at once when it was given up: whoever asked may leave, and it may still end otherwise.
+    `told` is called at once when it was given up: whoever asked may leave, and it may still end otherwise. `resumed`
+    knows the jobs that were taken up after a restart: no task of ours has their photo.
 
     Raises Refusal: `not_found`, and `not_possible_now` for a job that has ended, or has its picture already.
     """
@@ -32,8 +35,14 @@ async def stop(lanes: Lanes, db: Db, job_id: UUID, told: Callable[[JobRow], Awai
         status = await db.fetchval(_EXISTS, job_id)
         if status is None:
             raise Refusal(Reason.NOT_FOUND)
-        over = status not in (JobStatus.QUEUED, JobStatus.PROCESSING)
-        raise Refusal(Reason.NOT_POSSIBLE_NOW, "It has ended." if over else "It is not at work in this process.")
+        if status not in (JobStatus.QUEUED, JobStatus.PROCESSING):
+            raise Refusal(Reason.NOT_POSSIBLE_NOW, "It has ended.")
+        if resumed(job_id):
+            raise Refusal(
+                Reason.NOT_POSSIBLE_NOW,
+                "It was taken up after a restart, and cannot be stopped: its provider goes on until it ends.",
+            )
+        raise Refusal(Reason.NOT_POSSIBLE_NOW, "It is not at work in this process.")
     if not job.give_up():
         raise Refusal(Reason.NOT_POSSIBLE_NOW, "Its end is known, and is being written or told.")
     await told(job.row)

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from uuid import UUID
 
 from quart import Blueprint, Response, request
 
@@ -41,8 +42,11 @@ def blueprint(
     *,
     result_ttl: Callable[[], timedelta],
     record: Callable[..., Awaitable[None]],
+    resumed: Callable[[UUID], bool],
 ) -> Blueprint:
-    """The routes. `result_ttl` is how long strangers are told of a job without a result; `record` is the audit."""
+    """The routes. `result_ttl` is how long strangers are told of a job without a result; `record` is the audit;
+    `resumed` knows the jobs that were taken up after a restart.
+    """
     routes = Blueprint("history", __name__)
 
     @routes.get("/api/jobs")
@@ -128,7 +132,7 @@ def blueprint(
         async def told(row: JobRow) -> None:
             await record("job.cancel", actor=by, subject=str(row.id), detail={"slot_id": row.slot_id})
 
-        row = await stop(lanes, db, read_id(job_id), told)
+        row = await stop(lanes, db, read_id(job_id), told, resumed)
         return answer(
             StoppedView(
                 row.id,

@@ -206,13 +206,14 @@ class Trials:
     async def _borrow(self, original: Original, slot: Slot, new_id: UUID) -> Upload:
         """The kept photo under a name of the new job's own: whatever removes the original takes nothing from it."""
         gone = Refusal(Reason.NOT_POSSIBLE_NOW, "Its photo is kept no more.")
+        coming = Refusal(Reason.NOT_POSSIBLE_NOW, "Its photo is not kept yet: try again.")
         if original.path is None:
-            raise gone
+            raise coming if original.at_work and self.workshop.original_ttl else gone
         media = self.workshop.media
         folder = media.temp_path(slot.id, str(new_id))
         path = await media.lend(media.locate(original.path), folder)
         if path is None:
-            raise gone
+            raise coming if original.young else gone
         try:
             look = lambda: _look(path, folder, original, self.workshop.max_pixels)  # noqa: E731
             upload = await trio.to_thread.run_sync(look, limiter=self.threads)

@@ -6,7 +6,7 @@ file, after a crash, and never a file without a row.
 
 import logging
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 from uuid import UUID, uuid5
@@ -23,7 +23,9 @@ log = logging.getLogger(__name__)
 
 # A re-run has no photo of its own: it is that of the job whose photo it took.
 _FIND: Final = """
-SELECT asked.slot_id, job.id AS job_id, job.photo_name, job.request_sha256 AS sha256, media.path, media.expires_at
+SELECT asked.slot_id, job.id AS job_id, job.photo_name, job.request_sha256 AS sha256, media.path, media.expires_at,
+       job.status IN ('queued', 'processing') AS at_work,
+       coalesce(job.finished_at, job.created_at) > now() - $2::interval AS young
 FROM job AS asked
 JOIN job ON job.id = coalesce(asked.rerun_of, asked.id)
 LEFT JOIN media_object AS media
@@ -32,9 +34,16 @@ WHERE asked.id = $1
 """
 
 
+TIDY: Final = timedelta(minutes=10)
+"""After its job's end a photo is moved to its place, behind late calls, slow readers and a preview at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class Original:
-    """The photo of job `job_id`; `path` is None where it is not kept (any more), else relative to the store."""
+    """The photo of job `job_id`; `path` is None where it is not kept (any more), else relative to the store.
+
+    While the job is `at_work` its row is to come, and while it is `young` the file may be, which comes later.
+    """
 
     slot_id: str
     job_id: UUID
@@ -42,6 +51,8 @@ class Original:
     sha256: bytes
     path: str | None
     expires_at: datetime | None
+    at_work: bool
+    young: bool
 
 
 def planned_original(workshop: Workshop, row: JobRow, upload: Upload) -> MediaRow | None:
@@ -69,5 +80,5 @@ async def keep_original(workshop: Workshop, planned: MediaRow, photo: Path) -> N
 
 async def find_original(db: Db, job_id: UUID) -> Original | None:
     """Where the photo of this job is; None for a job that nobody knows. Raises DatabaseUnavailable."""
-    row = await db.fetchrow(_FIND, job_id)
+    row = await db.fetchrow(_FIND, job_id, TIDY)
     return Original(**dict(row)) if row else None

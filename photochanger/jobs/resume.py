@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
+from uuid import UUID
 
 import trio
 
@@ -39,6 +40,10 @@ class Resumption:
         self._db = db
         self._workshop = workshop
         self._find_slot = find_slot
+
+    def follows(self, job_id: UUID) -> bool:
+        """Whether this job is at work here: nothing stops it, because its provider goes on whoever waits."""
+        return any(each.job_id == job_id for each in self.left)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Follow all of them at once. Raises DatabaseUnavailable when an end could not be written; try again then."""

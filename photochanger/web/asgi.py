@@ -1,7 +1,9 @@
 """Quart's side of one request: body in with backpressure, response out, one line in the access log."""
 
 import logging
+import re
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import unquote
 
 import trio
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, HTTPScope
@@ -24,8 +26,16 @@ ON_READ = "photochanger.on_read"
 UNLOGGED = ("/public/media/", "/public/share/", "/r/")
 """Paths that are logged without their end: whoever knows such a name may fetch pictures of guests."""
 
+_SLASHES = re.compile("/+")
+
 ON_DONE = "photochanger.on_done"
 """Key of the scope: what to call (sync) when the exchange is over, however it ended."""
+
+
+def loggable(path: str) -> str:
+    """A path, raw or decoded, as it may stand in a log: without what opens somebody's pictures."""
+    plain = _SLASHES.sub("/", unquote(path))  # as the routes read it
+    return next((f"{shown}…" for shown in UNLOGGED if plain.startswith(shown)), path)
 
 
 class HTTPConnection(TrioASGIHTTPConnection):
@@ -80,8 +90,7 @@ class HTTPConnection(TrioASGIHTTPConnection):
         await self._send_response(send, response)
 
     def _log(self) -> None:
-        path = self.scope["raw_path"].decode("ascii", "replace")[:200]  # printable, without the query
-        path = next((f"{shown}…" for shown in UNLOGGED if path.startswith(shown)), path)
+        path = loggable(self.scope["raw_path"].decode("ascii", "replace"))[:200]  # printable, without the query
         took = trio.current_time() - self._scope[STARTED_AT]
         sent = 0 if self.scope["method"] == "HEAD" else self._sent
         access_log.info("%s %s %d %.0f ms %d B", self.scope["method"], path, self._status, took * 1000, sent)

@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from photochanger.domain.reasons import REASONS, Reason
 from photochanger.errors import DatabaseUnavailable, PictureError, Problem, Refusal, SlotInvalid, StorageUnavailable
+from photochanger.web.asgi import loggable
 from photochanger.web.contract import FieldError
 from photochanger.web.russian.translate import russian
 
@@ -167,7 +168,7 @@ async def http(error: HTTPException) -> Response | WerkzeugResponse:
 
 async def bug(error: BaseException) -> Response:
     """The answer to a failure that nobody expected: logged whole, told without any of its text."""
-    where = f"{request.method} {request.path!r}" if has_request_context() else "a request"
+    where = f"{request.method} {loggable(request.path)!r}" if has_request_context() else "a request"
     log.error("%s failed", where, exc_info=error)
     return problem(Reason.INTERNAL_ERROR)
 

@@ -12,7 +12,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGIReceiveEvent, ASGISendEvent, ConnectionState
 from hypercorn.utils import parse_socket_addr
 
-from photochanger.web.asgi import ON_READ, STARTED_AT
+from photochanger.web.asgi import ON_READ, STARTED_AT, loggable
 from photochanger.web.limits import Limits
 from photochanger.web.protocol import Protocol
 
@@ -136,7 +136,8 @@ class Connection:
             try:
                 await app(scope, receive, send)
             except* Exception:  # one connection's failure stays its own
-                log.exception("the application failed while it answered %s %s", scope["method"], scope["raw_path"])
+                path = loggable(scope["raw_path"].decode("ascii", "replace"))
+                log.exception("the application failed while it answered %s %s", scope["method"], path)
             await send(None)  # answers 500 if there is no answer yet, and marks the end
 
     async def _converse(self) -> None:

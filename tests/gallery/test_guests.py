@@ -1,14 +1,17 @@
 """Guest links, their QR codes, and shares: who can make one, what it opens, when it ends."""
 
 import hmac
+import threading
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
+import segno
 import trio
 
 from photochanger.gallery.addresses import Addresses
@@ -300,11 +303,28 @@ def _time(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def test_drawing_holds_nobody_up(ask: Callable[[Ask], None]) -> None:
+def test_drawing_holds_nobody_up(ask: Callable[[Ask], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+    make = segno.make
+
+    def drawn(*args: Any, **options: Any) -> Any:
+        threads.append(threading.get_ident())
+        return make(*args, **options)
+
+    monkeypatch.setattr(segno, "make", drawn)
+
     async def conversation(lab: Lab, slot: str) -> None:
+        statuses: list[int] = []
+
+        async def look() -> None:
+            statuses.append((await client.get(f"/r/{lab.house.seals.guest(uuid4())}/qr.png")).status_code)
+
         async with lab.api(None) as client, trio.open_nursery() as nursery:
             for _ in range(20):
-                nursery.start_soon(client.get, f"/r/{lab.house.seals.guest(uuid4())}/qr.png")
+                nursery.start_soon(look)
+        assert statuses == [200] * 20
+        assert len(threads) == 20
+        assert threading.get_ident() not in threads  # the house's loop runs in this one
         await quiet(lab)
 
     ask(conversation)

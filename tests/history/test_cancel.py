@@ -1,7 +1,7 @@
 """Work stopped by hand: the booth hears at once, what may be spent is booked, a picture that is there is kept."""
 
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import trio
@@ -10,6 +10,7 @@ from photochanger.demo.dslr import Shot
 from photochanger.errors import StorageUnavailable
 from photochanger.jobs import settle as settle_module
 from photochanger.jobs.attempt import Attempt
+from photochanger.jobs.recover import Unfinished
 from photochanger.media.store import StoredFile
 from tests.history.asking import at_work, finished, job_id_of, refused, tell
 from tests.house.policy import reason_of
@@ -285,6 +286,17 @@ def test_what_cannot_be_stopped(house: SharedHouse, small_photo: bytes) -> None:
         assert refused(await tell(lab, f"/api/jobs/{done}/cancel")) == (409, "not_possible_now")
         for unknown in (str(uuid4()), "nothing", "x" * 3000):
             assert refused(await tell(lab, f"/api/jobs/{unknown}/cancel")) == (404, "not_found")
+        statement = "UPDATE job SET status = 'processing', finished_at = NULL WHERE id = $1"
+        await lab.house.db.execute(statement, UUID(done))
+        away = await tell(lab, f"/api/jobs/{done}/cancel")
+        assert away.json()["detail"] == "It is not at work in this process."
+        unfinished = Unfinished(UUID(done), "slot-001", uuid4(), "turbotext", "7", trio.current_time() + 60)
+        lab.house.resumption.left = [unfinished]
+        resumed = await tell(lab, f"/api/jobs/{done}/cancel")
+        assert refused(resumed) == (409, "not_possible_now")
+        assert "taken up after a restart" in resumed.json()["detail"]
+        lab.house.resumption.left = []
+        await lab.house.db.execute("UPDATE job SET status = 'done', finished_at = now() WHERE id = $1", UUID(done))
         assert refused(await tell(lab, f"/api/jobs/{done}/cancel", READER)) == (403, "forbidden")
         assert refused(await tell(lab, f"/api/jobs/{done}/cancel", None)) == (401, "unauthenticated")
 

@@ -203,6 +203,45 @@ def test_a_rerun_goes_by_the_slot_as_it_is_now_and_by_what_it_is_told(house: Sha
     house.run(scene)
 
 
+def test_a_photo_that_is_still_coming_is_told_as_such(
+    house: SharedHouse, monkeypatch: pytest.MonkeyPatch, small_photo: bytes
+) -> None:
+    go_on, waiting = trio.Event(), trio.Event()
+
+    async def late(*args: Any) -> None:
+        waiting.set()
+        await go_on.wait()
+        await keep_original(*args)
+
+    monkeypatch.setattr(job_module, "keep_original", late)
+
+    async def scene(lab: Lab) -> None:
+        async def detail(job_id: str) -> str:
+            answer = await tell(lab, f"/api/jobs/{job_id}/rerun", json={})
+            assert refused(answer) == (409, "not_possible_now")
+            return str(answer.json()["detail"])
+
+        lab.simulator.scenario("slow(0.5)")
+        calls = len(lab.simulator.calls)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(lab.shoot, small_photo, slot="slot-010"))
+            await until(lambda: len(lab.simulator.calls) > calls)
+            job_id = str((await lab.job())["id"])
+            assert await detail(job_id) == "Its photo is not kept yet: try again."  # at work
+        await waiting.wait()
+        assert await detail(job_id) == "Its photo is not kept yet: try again."  # there is its row
+        go_on.set()
+        await lab.rest()
+        assert (await tell(lab, f"/api/jobs/{job_id}/rerun", json={})).status_code == 202
+        await lab.rest()
+        (lab.var / "media" / (await original(lab, job_id) or {})["path"]).unlink()
+        statement = "UPDATE job SET finished_at = finished_at - interval '1 hour' WHERE id = $1"
+        await lab.house.db.execute(statement, UUID(job_id))
+        assert await detail(job_id) == "Its photo is kept no more."
+
+    house.run(scene)
+
+
 def test_a_rerun_is_no_twin_of_a_booths_photo(house: SharedHouse) -> None:
     async def scene(lab: Lab) -> None:
         data = photo(220, 170)

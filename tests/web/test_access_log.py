@@ -1,11 +1,14 @@
 """One line per request: enough to see what happened, nothing that must not be kept."""
 
 import logging
+from collections.abc import AsyncIterator
 
 import pytest
 import trio
+from quart import Response
 from trio.testing import MockClock
 
+from photochanger.web.app import create_app
 from tests.web.client import get, post
 from tests.web.conftest import House
 from tests.web.holding import Holding
@@ -43,6 +46,38 @@ async def test_one_line_per_request(house: House, caplog: pytest.LogCaptureFixtu
     assert lines(caplog)[2].endswith(" ms 0 B")
     assert lines(caplog)[3] == "POST /hold 200 3000 ms 2 B"
     assert "hunter2" not in caplog.text
+
+
+@pytest.mark.parametrize("path", ["/r/{}", "/public/share/{}", "/public/media/{}", "/%72/{}", "//r//{}"])
+async def test_what_opens_pictures_of_guests_is_in_no_log(
+    house: House, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    """Neither where all goes well, nor where a handler has a bug, nor where its answer breaks off."""
+    app, token = create_app(), "Zm9yIGEgZ3Vlc3Q"
+
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"x" * 10
+        raise ZeroDivisionError
+
+    async def fails(token: str, how: str) -> Response:
+        if how == "bug":
+            raise ZeroDivisionError
+        return Response(broken() if how == "half" else b"x" * 10)
+
+    for number, route in enumerate(("/r", "/public/share", "/public/media")):
+        app.add_url_rule(f"{route}/<token>/<how>", f"fails{number}", fails)
+    await house.serve(app)
+    for how in ("well", "bug", "half"):
+        client = await house.connect()
+        await client.send(get(path.format(f"{token}/{how}")))
+        await (client.closed() if how == "half" and "//" not in path else client.answer())
+        client.close()
+    await house.idle()
+    assert len(lines(caplog)) == 3
+    assert token not in caplog.text
+    if "//" not in path:  # which is redirected
+        assert "failed" in caplog.text
+        assert "the application failed" in caplog.text
 
 
 async def test_a_client_that_left_is_499(house: House, caplog: pytest.LogCaptureFixture) -> None:

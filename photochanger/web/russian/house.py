@@ -40,6 +40,9 @@ HOUSE: Final[Mapping[str, str]] = {
     # History
     "It has ended.": "Задание уже закончено.",
     "It is not at work in this process.": "Этот процесс такого задания не выполняет.",
+    "It was taken up after a restart, and cannot be stopped: its provider goes on until it ends.": (
+        "Задание продолжено после перезапуска, и остановить его нельзя: провайдер доводит его до конца."
+    ),
     "Its end is known, and is being written or told.": "Исход задания уже известен и сейчас записывается.",
     "It has ended by itself meanwhile: {w}.": "Задание тем временем закончилось само: {0}.",
     "must be a time of this century": "ожидается время этого столетия",

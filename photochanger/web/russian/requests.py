@@ -74,4 +74,5 @@ REQUESTS: Final[Mapping[str, str]] = {
     # Tries and re-runs
     "Its slot is there no more.": "Слота этого задания больше нет.",
     "Its photo is kept no more.": "Фотография этого задания больше не хранится.",
+    "Its photo is not kept yet: try again.": "Фотография этого задания ещё не сохранена: попробуйте позже.",
 }
