@@ -88,7 +88,7 @@ async def desk(db: Db, slot_id: str, state: State, after: Place, limit: int) -> 
 
 def _page(rows: Sequence[Mapping[str, Any]], limit: int) -> Page:
     fitting = [_told(row) for row in rows if row["fits"]]
-    last = None
+    last: Mapping[str, Any] | None = None
     if len(fitting) > limit:
         last = fitting[limit - 1]
     elif rows and rows[-1]["place"] == SCAN:

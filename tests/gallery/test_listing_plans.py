@@ -45,7 +45,7 @@ async def test_no_look_reads_more_than_a_page_may(filled: Watched) -> None:
     assert (page.rows, filled.read <= SCAN + WIDTH, page.meta.next_cursor is None) == ([], True, False), filled.read
     for state in ("approved", "rejected"):
         filled.read = 0
-        assert (await desk(filled, BUSY.id, state, NEWEST, 20)).rows == []  # type: ignore[arg-type]
+        assert (await desk(filled, BUSY.id, state, NEWEST, 20)).rows == []
         assert filled.read <= SCAN + WIDTH, (state, filled.read)
     filled.read = 0
     assert len((await desk(filled, BUSY.id, "pending", NEWEST, 20)).rows) == 20
