@@ -13,9 +13,9 @@ from photochanger.domain.reasons import Reason
 from photochanger.errors import Refusal
 from photochanger.gallery import qr
 from photochanger.gallery.addresses import Addresses
-from photochanger.gallery.items import picture_url
 from photochanger.gallery.results import Results, download_name
 from photochanger.gallery.seals import Seals
+from photochanger.jobs.told import picture_url, preview_url
 from photochanger.media.store import MediaStore
 from photochanger.web.access import Access
 from photochanger.web.contract import binary, contract, json_body
@@ -77,8 +77,7 @@ def blueprint(db: Db, results: Results, media: MediaStore, seals: Seals, address
         row = await results.for_guest(job_id)
         accepted = request.accept_mimetypes
         if not query.download and accepted.quality("application/json") > accepted.quality(row["mime"]):
-            url = picture_url(job_id)
-            response = answer(GuestView(url=url, preview_url=f"{url}/preview", **_facts(row)))
+            response = answer(GuestView(url=picture_url(job_id), preview_url=preview_url(job_id), **_facts(row)))
         else:
             response = await send_file(
                 media.locate(row["path"]),

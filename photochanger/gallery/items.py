@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
-from uuid import UUID
 
 import msgspec
+
+from photochanger.jobs.told import picture_url, preview_url
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=50, description="How many pictures at most.")]
 
@@ -23,10 +24,5 @@ class Picture(msgspec.Struct):
 
 def picture(row: Mapping[str, Any]) -> Picture:
     """A row of `listing` for guests."""
-    url = picture_url(row["job_id"])
-    return Picture(row["taken_at"], url, f"{url}/preview", row["width"], row["height"], row["expires_at"])
-
-
-def picture_url(job_id: UUID) -> str:
-    """Where the picture of a job is."""
-    return f"/public/results/{job_id}"
+    url, preview = picture_url(row["job_id"]), preview_url(row["job_id"])
+    return Picture(row["taken_at"], url, preview, row["width"], row["height"], row["expires_at"])

@@ -13,9 +13,10 @@ from photochanger.db.facade import Db
 from photochanger.domain.permission import Permission
 from photochanger.domain.reasons import Reason
 from photochanger.errors import Refusal
-from photochanger.gallery.items import Limit, picture_url
+from photochanger.gallery.items import Limit
 from photochanger.gallery.listing import NEWEST, Place, State, desk
 from photochanger.gallery.slots import require_slot
+from photochanger.jobs.told import picture_url, preview_url
 from photochanger.web.contract import contract, json_body
 from photochanger.web.guard import caller
 from photochanger.web.inputs import read_id, read_query
@@ -157,5 +158,4 @@ def _state(row: Mapping[str, Any]) -> Decision:
 
 
 def _item(row: Mapping[str, Any]) -> DeskItem:
-    url = picture_url(row["job_id"])
-    return DeskItem(url=url, preview_url=f"{url}/preview", **row)
+    return DeskItem(url=picture_url(row["job_id"]), preview_url=preview_url(row["job_id"]), **row)

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from photochanger.jobs.told import AttemptView
+from photochanger.jobs.told import AttemptView, picture_url, preview_url
 
 
 class JobView(msgspec.Struct):
@@ -138,19 +138,9 @@ PUBLIC = tuple(name for name in JobView.__struct_fields__[: JobView.__struct_fie
 KNOWN = tuple(name for name in JobView.__struct_fields__ if name not in {*PUBLIC, *_TOLD_APART})
 
 
-def result_url(job_id: UUID) -> str:
-    """Where a job's picture is, once there is one."""
-    return f"/public/results/{job_id}"
-
-
-def preview_url(job_id: UUID) -> str:
-    """Where a small one of it is."""
-    return f"/public/results/{job_id}/preview"
-
-
 def job_view(row: Mapping[str, Any], attempts: list[AttemptView] | None) -> JobView:
     """The view of a row of `queries.find_job`; `attempts` None = for a stranger."""
-    view = JobView(url=result_url(row["job_id"]) if row["shown"] else None, **{name: row[name] for name in PUBLIC})
+    view = JobView(url=picture_url(row["job_id"]) if row["shown"] else None, **{name: row[name] for name in PUBLIC})
     if attempts is not None:
         for name in KNOWN:
             setattr(view, name, row[name])
@@ -162,7 +152,7 @@ def job_view(row: Mapping[str, Any], attempts: list[AttemptView] | None) -> JobV
 
 def job_row_view(row: Mapping[str, Any]) -> JobRowView:
     """The view of a row of a list."""
-    url = result_url(row["job_id"]) if row["shown"] else None
+    url = picture_url(row["job_id"]) if row["shown"] else None
     preview = preview_url(row["job_id"]) if row["shown"] else None
     named = {name: row[name] for name in JobRowView.__struct_fields__ if name not in {"url", "preview_url"}}
     return JobRowView(url=url, preview_url=preview, **named)
@@ -172,7 +162,7 @@ def result_view(row: Mapping[str, Any], attempts: list[AttemptView] | None) -> R
     """The view of a row of `queries.find_result`; `attempts` None = for a stranger."""
     told = {"url", "sha256", "attempt_id", "provider", "model", "cost_microusd", "attempts"}
     named = {name: row[name] for name in ResultView.__struct_fields__ if name not in told}
-    url = result_url(row["job_id"]) if row["shown"] else None
+    url = picture_url(row["job_id"]) if row["shown"] else None
     view = ResultView(sha256=row["sha256"].hex(), url=url, **named)
     if attempts is not None:
         view.attempt_id, view.provider, view.model = row["attempt_id"], row["provider"], row["model"]

@@ -6,6 +6,7 @@ from quart import Request, Response, jsonify
 
 from photochanger.errors import Refusal
 from photochanger.jobs.reply import ErrorReply, PictureReply, Reply
+from photochanger.jobs.told import picture_url
 from photochanger.web.files import stream_file
 
 
@@ -17,7 +18,7 @@ async def respond(reply: Reply, job_id: UUID, request: Request) -> Response:
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Job-Id"] = str(job_id)
     response.headers["X-PhotoChanger-Result"] = reply.kind.value
-    response.headers["Link"] = f'</public/results/{job_id}>; rel="alternate"'
+    response.headers["Link"] = f'<{picture_url(job_id)}>; rel="alternate"'
     return response
 
 
@@ -44,6 +45,6 @@ def describe(reply: PictureReply, job_id: UUID) -> Response:
             "bytes": reply.size,
             "width": reply.width,
             "height": reply.height,
-            "url": f"/public/results/{job_id}",
+            "url": picture_url(job_id),
         }
     )

@@ -27,7 +27,7 @@ from photochanger.jobs.job import Job
 from photochanger.jobs.origin import Origin
 from photochanger.jobs.originals import Original, find_original
 from photochanger.jobs.reply import ErrorReply, PictureReply, Reply, Waiter
-from photochanger.jobs.told import attempt_view
+from photochanger.jobs.told import attempt_view, picture_url
 from photochanger.jobs.upload import Upload
 from photochanger.jobs.workshop import Workshop
 from photochanger.media.probe import probe
@@ -127,7 +127,7 @@ class Trials:
             slot_id=slot.id,
             slot_version=slot.version,
             job_url=f"/api/jobs/{new_id}",
-            url=f"/public/results/{new_id}",
+            url=picture_url(new_id),
             warnings=field_errors(warnings),
         )
 
@@ -269,7 +269,7 @@ def _view(variant: _Variant) -> VariantView:
         failure_reason=None if reason is None else str(reason),
         retry_after=variant.refusal.retry_after if variant.refusal else None,
         result_kind=None if reply is None else str(reply.kind),
-        url=f"/public/results/{variant.job_id}" if status == JobStatus.DONE else None,
+        url=picture_url(variant.job_id) if status == JobStatus.DONE else None,
         mime=picture.mime if picture else None,
         bytes=picture.size if picture else None,
         width=picture.width if picture else None,

@@ -220,7 +220,10 @@ class Job:
             await keep_preview(self._workshop, self.id, self._kept, self.upload.folder)
         finally:
             for each in (self.id, *self._repeats):
-                await self._workshop.media.remove_temp(self.slot.id, str(each))
+                try:
+                    await self._workshop.media.remove_temp(self.slot.id, str(each))
+                except StorageUnavailable as error:  # the sweep comes back for it
+                    log.error("the temp folder %s of job %s is left behind: %s", each, self.id, error)
 
     async def _work_and_settle(self, place: Request, calls: trio.Nursery) -> None:
         settlement: Settlement | None = None

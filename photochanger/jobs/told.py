@@ -1,7 +1,8 @@
-"""What is told of a provider call, to those who may know."""
+"""What is told of a provider call, to those who may know, and where a job's picture is."""
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -36,6 +37,16 @@ class AttemptView(msgspec.Struct):
 
 ATTEMPT_FIELDS = AttemptView.__struct_fields__
 """They are columns of `attempt`, too."""
+
+
+def picture_url(job_id: UUID) -> str:
+    """The path of a job's picture at this service, once there is one."""
+    return f"/public/results/{job_id}"
+
+
+def preview_url(job_id: UUID) -> str:
+    """Where a small one of it is."""
+    return f"{picture_url(job_id)}/preview"
 
 
 def attempt_view(row: AttemptRow) -> AttemptView:

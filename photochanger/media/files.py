@@ -20,10 +20,15 @@ def storage_error(error: OSError, doing: str) -> StorageUnavailable:
 def make_private(folder: Path) -> None:
     """Make a temp folder and the one above it, readable by the service's own user only. Raises StorageUnavailable."""
     try:
-        for each in (folder.parent, folder):  # mkdir(parents=True) would give the mode to the last one only
-            each.mkdir(mode=0o700, exist_ok=True)
+        private_folder(folder)
     except OSError as error:
         raise storage_error(error, "A temp folder cannot be made") from error
+
+
+def private_folder(folder: Path) -> None:
+    """The same of any folder. Raises OSError."""
+    for each in (folder.parent, folder):  # mkdir(parents=True) would give the mode to the last one only
+        each.mkdir(mode=0o700, exist_ok=True)
 
 
 def write_new(path: Path, data: bytes) -> None:

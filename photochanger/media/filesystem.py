@@ -24,7 +24,7 @@ from typing import TypeVar
 import trio
 
 from photochanger.errors import StorageUnavailable
-from photochanger.media.files import private, storage_error, sync_folder, write_new
+from photochanger.media.files import private, private_folder, storage_error, sync_folder, write_new
 from photochanger.media.store import (
     EXTENSIONS,
     KeptFile,
@@ -265,17 +265,12 @@ def _hash(path: Path, *, sync: bool = False) -> tuple[str, int]:
 
 
 def _rename(temp_path: Path, place: Path) -> None:
-    _make_private(place.parent)
+    private_folder(place.parent)
     temp_path.replace(place)
 
 
-def _make_private(folder: Path) -> None:
-    for each in (folder.parent, folder):  # mkdir(parents=True) would give the mode to the last one only
-        each.mkdir(mode=0o700, exist_ok=True)
-
-
 def _lend(file: Path, folder: Path) -> Path | None:
-    _make_private(folder)
+    private_folder(folder)
     place = folder / "payload"
     try:
         try:
