@@ -111,7 +111,7 @@ _VIEW: list[tuple[str, Any]] = [
     ("ingest_url", Annotated[str, Meta(description="Where its booth posts photos.")]),
     (
         "problems",
-        Annotated[list[FieldError], Meta(description="What keeps the slot, or some clients of it, from working.")],
+        Annotated[list[FieldError], Meta(description="What keeps it, or some of its clients, from working.")],
     ),
     ("created_at", datetime),
     ("updated_at", datetime),

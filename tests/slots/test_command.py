@@ -161,7 +161,7 @@ def test_a_template_is_kept_and_bound(run: Run, tmp_path: Path) -> None:
     for nothing in ("0", "-1", "99999999999"):
         done = run(*remove[:-1], f"--position={nothing}")
         assert (done.returncode, done.stdout) == (1, "")
-        assert f"position: there is no template at {nothing}" in done.stderr
+        assert done.stderr == f"photochanger: there is no template at {nothing}\n"
     assert json.loads(run("slot", "slot-001").stdout) == shown_now
 
 

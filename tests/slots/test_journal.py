@@ -149,7 +149,7 @@ def test_any_of_many_versions_can_be_restored(house: SharedHouse) -> None:
 
     async def ask(lab: Lab) -> None:
         templates = [await add(lab) for _ in range(3)]
-        slot_id = (await made(lab, name="Version 1"))["id"]
+        slot_id = (await made(lab, name="Version 1", generate_password=True))["id"]
         was: dict[int, dict[str, Any]] = {1: await shown(lab, slot_id)}
 
         def some() -> dict[str, Any]:
