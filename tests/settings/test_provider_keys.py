@@ -95,7 +95,8 @@ async def test_a_slot_without_a_key_can_work_as_soon_as_there_is_one(tmp_path: P
 
 async def test_a_missing_key_is_told_at_the_start(tmp_path: Path, postgres_url: str) -> None:
     """And one that was stored is not missing, whatever the environment says."""
-    warning = "GEMINI_API_KEY is not set: photos of slots that use gemini will be answered with an error"
+    missing = "gemini has no key: store one in the settings, or set GEMINI_API_KEY"
+    warning = f"{missing}: photos of slots that use gemini will be answered with an error"
     async with running_service(tmp_path, DATABASE_URL=postgres_url) as service:
         await until(lambda: warning in service.log.read_text())
         await service.stop()
