@@ -204,7 +204,7 @@ def test_a_last_resort_is_told_and_not_counted(house: SharedHouse, small_photo: 
         ([{"budget_day_microusd": None}], "variants[0].budget_day_microusd"),
         ([{"secret_hash": "x"}], "variants[0].secret_hash"),
         ([{"id": "slot-002"}], "variants[0].id"),
-        ([{"settings": {"prompt": "a\0b"}}], "variants[0].settings"),
+        ([{"settings": {"prompt": "a\0b"}}], "variants[0].settings.prompt"),
         ([{"t_sync": 10**25}], "variants[0].t_sync"),
         ([{"t_sync": 9}], "variants[0].t_sync"),
         ([{"fallbacks": [LOCAL] * 5}], "variants[0].fallbacks"),
