@@ -22,6 +22,8 @@ from photochanger.stats.rollup import Rollup
 from tests.lab.bench.measure import percentile
 
 _LARGE: Final = 20_000
+_TOLD: Final = 200_000
+_ALONE: Final = 15.0
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 RATE: Final = 50.0
 """Photos a second."""
@@ -43,12 +45,16 @@ async def count_all(db: Db, say: Callable[[str], None]) -> None:
     while found == _LARGE:
         found = await db.fetchval(count_photos(_LARGE), _EPOCH, datetime.now(UTC), BOUNDS, timeout=600)
         photos += found
-    await Rollup(db, ready=lambda: False).catch_up()
+        if photos % _TOLD == 0:
+            say(f"{photos:,} photos counted, {photos / (time.perf_counter() - started):.0f}/s")
+    rollup = Rollup(db, ready=lambda: False)
+    await rollup.catch_up()
+    await rollup.forget()
     say(f"{photos:,} photos counted in {time.perf_counter() - started:.0f} s")
 
 
-async def beside_photos(db: Db, work: Path, *, counting: bool, seconds: float) -> Speed:
-    """Write RATE photos a second, and count the backlog that there is beside them, or not."""
+async def beside_photos(db: Db, work: Path, *, counting: bool) -> Speed:
+    """Write RATE photos a second, and all that time count the backlog that there is beside them, or not."""
     store = JobStore(db, Journal(work / "journal"))
     lags: list[float] = []
     saves: list[float] = []
@@ -56,11 +62,15 @@ async def beside_photos(db: Db, work: Path, *, counting: bool, seconds: float) -
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_probe, lags)
         async with trio.open_nursery() as both:
-            both.start_soon(_write, store, saves, seconds)
+            is_over = trio.Event()
+            both.start_soon(_write, store, saves, is_over)
             if counting:
                 started = time.perf_counter()
                 photos = await Rollup(db, ready=lambda: False).catch_up()
                 taken = time.perf_counter() - started
+            else:
+                await trio.sleep(_ALONE)
+            is_over.set()
         nursery.cancel_scope.cancel()
     return Speed(photos, photos / taken, lags, saves)
 
@@ -72,10 +82,10 @@ async def _probe(lags: list[float]) -> None:
         lags.append(trio.current_time() - due)
 
 
-async def _write(store: JobStore, saves: list[float], seconds: float) -> None:
+async def _write(store: JobStore, saves: list[float], is_over: trio.Event) -> None:
     next_at = trio.current_time()
     async with trio.open_nursery() as nursery:
-        for _ in range(round(seconds * RATE)):
+        while not is_over.is_set():
             nursery.start_soon(_photo, store, saves)
             next_at += 1 / RATE
             await trio.sleep_until(next_at)

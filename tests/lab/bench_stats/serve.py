@@ -1,7 +1,7 @@
 """The statistics routes in a process of their own, with a bare route beside them."""
 
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from uuid import uuid4
 
 import trio
@@ -21,6 +21,7 @@ from photochanger.web.app import create_app
 from photochanger.web.contract import contract, json_body
 from photochanger.web.guard import Identity
 from photochanger.web.outputs import answer
+from photochanger.web.providers import BreakerView, LatencyView, PermitsView, ProviderView
 from photochanger.web.serving import Server
 from tests.lab.bench.lines import async_questions, say
 
@@ -45,6 +46,17 @@ def bare(db: Db) -> Blueprint:
     return blueprint
 
 
+def providers() -> list[ProviderView]:
+    """As many as a house has, with as much to tell of each."""
+    breaker = BreakerView("closed", None, None, None, forced=False)
+    latency = {model: LatencyView(11.5, 17.0, 20.5) for model in ("gemini-3.1-flash-image", "gemini-3-pro-image")}
+    live, late = PermitsView(30, 12), PermitsView(10, 1)
+    return [
+        ProviderView(name, None, breaker, live, late, 4, latency, date(2026, 11, 1))
+        for name in ("gemini", "turbotext", "local")
+    ]
+
+
 async def run(url: str) -> None:
     """Serve until the bench closes stdin."""
     async with open_loop() as loop, trio.open_nursery() as nursery, async_questions() as questions:
@@ -54,14 +66,14 @@ async def run(url: str) -> None:
         await book.refresh()
         now = Now(
             slots=book.all,
-            lanes=lambda: {slot.id: (0, 0) for slot in book.all()},
-            in_flight=lambda: 0,
+            lanes=lambda: {slot.id: (2, 3) for slot in book.all()},
+            in_flight=lambda: 30,
             late=lambda: 0,
             draining=lambda: False,
             database_available=lambda: True,
             journal=lambda: 0,
-            level=lambda _slot: Level(None, 0, 0),
-            providers=tuple,
+            level=lambda _slot: Level(50_000_000, 12_000_000, 134_000),
+            providers=providers,
             clock=lambda: datetime.now(UTC),
         )
         app = create_app()
