@@ -31,10 +31,11 @@ RATE: Final = 50.0
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """`per_second` photos were counted; `lags` are of the loop, `saves` what writing a photo's end took; seconds."""
+    """`photos` were counted; `counted` and `written` are a second's. `lags` and `saves` (of a photo's end): seconds."""
 
     photos: int
-    per_second: float
+    counted: float
+    written: float
     lags: list[float]
     saves: list[float]
 
@@ -58,21 +59,22 @@ async def beside_photos(db: Db, work: Path, *, counting: bool) -> Speed:
     store = JobStore(db, Journal(work / "journal"))
     lags: list[float] = []
     saves: list[float] = []
-    photos, taken = 0, 1.0
+    photos = 0
+    started = time.perf_counter()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_probe, lags)
         async with trio.open_nursery() as both:
             is_over = trio.Event()
             both.start_soon(_write, store, saves, is_over)
             if counting:
-                started = time.perf_counter()
                 photos = await Rollup(db, ready=lambda: False).catch_up()
-                taken = time.perf_counter() - started
             else:
                 await trio.sleep(_ALONE)
+            taken = time.perf_counter() - started
+            written = len(saves) / taken
             is_over.set()
         nursery.cancel_scope.cancel()
-    return Speed(photos, photos / taken, lags, saves)
+    return Speed(photos, photos / taken, written, lags, saves)
 
 
 async def _probe(lags: list[float]) -> None:

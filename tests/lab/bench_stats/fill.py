@@ -115,12 +115,18 @@ SETTINGS: Final = {
 """Of the server while it is filled, and only then: nothing is measured with them."""
 
 
-async def fill(db: Db, attempts: int, count: Callable[[], Awaitable[None]], told: Callable[[str], None]) -> None:
-    """Add photos until there are about so many attempts, and have them counted."""
+async def fill(
+    db: Db,
+    attempts: int,
+    count: Callable[[], Awaitable[None]],
+    told: Callable[[str], None],
+    now: datetime | None = None,
+) -> None:
+    """Add photos until there are about so many attempts, and have them counted. `now` is when history ends."""
     have = await db.fetchval("SELECT count(*) FROM attempt")
     photos = round((attempts - have) / CALLS_PER_PHOTO)
     begin = await db.fetchval("SELECT count(*) FROM job")
-    now = datetime.now(UTC)
+    now = now or datetime.now(UTC)
     # Indexes are made anew afterwards: kept up row by row they would take longer than all the rest.
     indexes = await db.fetch(_INDEXES) if photos >= _PIECE else []
     for index in indexes:
