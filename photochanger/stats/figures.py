@@ -1,6 +1,7 @@
 """From counters to figures. Pure: rows of cells in, views out."""
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 from photochanger.domain.histogram import percentiles, summed
@@ -23,10 +24,10 @@ MISTAKES: Final = frozenset(
 
 def counts_of(cells: Sequence[Mapping[str, int]], refusals: Mapping[str, int]) -> Counts:
     """Cells of `stats_slot`, and refusals by reason, as one."""
-    sums = {shown: sum(cell[name] for cell in cells) for name, shown in _SHOWN.items()}
+    sums = zip(_SHOWN.values(), map(sum, zip(*map(_shown, cells), strict=True)), strict=True) if cells else _NOTHING
     mistaken = sum(count for reason, count in refusals.items() if reason in MISTAKES)
     turned_away = sum(refusals.values()) - mistaken
-    return Counts(**sums, turned_away=turned_away, mistaken=mistaken)
+    return Counts(**dict(sums), turned_away=turned_away, mistaken=mistaken)
 
 
 def kpis_of(counts: Counts, answers: Sequence[Sequence[int]], overheads: Sequence[Sequence[int]]) -> Kpis:
@@ -88,6 +89,8 @@ _SHOWN: Final = {
     "retries": "retries",
     "joined": "joined",
 }
+_shown: Final = itemgetter(*_SHOWN)
+_NOTHING: Final = [(shown, 0) for shown in _SHOWN.values()]
 _CALLS: Final = (
     *("calls", "pictures", "no_image", "refused", "rejected", "quota", "overloaded", "transport"),
     *("timeouts", "cancelled", "other", "retries", "hedged", "possibly_billed", "cost_microusd"),

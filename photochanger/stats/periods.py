@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cached_property
 from typing import Final, Literal
 
 from photochanger.errors import Problem, Refusal
@@ -12,25 +11,29 @@ from photochanger.web.inputs import invalid
 Group = Literal["day", "week"]
 
 _DAY: Final = timedelta(days=1)
+_MINUTE: Final = timedelta(minutes=1)
 _FIRST: Final = date(2020, 1, 1)
 _LAST: Final = date(2100, 1, 1)
 WORKING_HOURS: Final = range(5, 19)
 """Of UTC: 08:00 to 22:00 in Moscow, where clocks are never changed."""
 
+_OPENS: Final = timedelta(hours=WORKING_HOURS.start)
+_CLOSES: Final = timedelta(hours=WORKING_HOURS.stop)
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Period:
     """From the beginning of one day to the end of another, both included."""
 
     first: date
     last: date
 
-    @cached_property
+    @property
     def start(self) -> datetime:
         """Its first moment."""
         return datetime.combine(self.first, time(), UTC)
 
-    @cached_property
+    @property
     def end(self) -> datetime:
         """The first moment after it."""
         return datetime.combine(self.last + _DAY, time(), UTC)
@@ -50,9 +53,7 @@ class Period:
         """Of these, the minutes of working hours."""
         total = 0
         for day in self.days():
-            opens = day + timedelta(hours=WORKING_HOURS.start)
-            closes = day + timedelta(hours=WORKING_HOURS.stop)
-            total += _minutes(max(opens, since), min(closes, until))
+            total += _minutes(max(day + _OPENS, since), min(day + _CLOSES, until))
         return total
 
 
@@ -95,4 +96,4 @@ def _too_long(most: int) -> Refusal:
 
 
 def _minutes(start: datetime, end: datetime) -> int:
-    return max(0, int((end - start).total_seconds() // 60))
+    return max(0, (end - start) // _MINUTE)

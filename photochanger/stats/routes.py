@@ -1,6 +1,6 @@
 """`/api/stats/…`: the house, its slots and its providers in figures, as JSON or as CSV."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Annotated, Any, Final
 
@@ -12,10 +12,9 @@ from photochanger.domain.permission import Permission
 from photochanger.domain.reasons import Reason
 from photochanger.stats.answers import Answers
 from photochanger.stats.periods import Group, Period, day_range, weeks_before
-from photochanger.stats.table import Format, csv_answer, wants_csv
+from photochanger.stats.table import PLAIN, RUSSIAN, Format, csv_answer, wants_csv
 from photochanger.stats.views import (
     GlobalStats,
-    LaneNow,
     PeriodView,
     ProvidersStats,
     ProviderStats,
@@ -29,6 +28,7 @@ from photochanger.stats.views import (
 from photochanger.web.contract import Body, Route, contract, json_body
 from photochanger.web.inputs import read_query
 from photochanger.web.outputs import answer
+from photochanger.web.problems import language
 
 MOST_DAYS: Final = 90
 MOST_SLOT_DAYS: Final = 31
@@ -36,7 +36,10 @@ USUAL_WEEKS: Final = 8
 USUAL_DAYS: Final = 14
 
 CSV: Final = Body("text/csv", {"type": "string"})
-DOWNLOAD: Final = {"Content-Disposition": "Of CSV: the name of the file.", "Vary": "Of CSV: Accept."}
+DOWNLOAD: Final = {
+    "Content-Disposition": "Of CSV: the name of the file.",
+    "Vary": "Accept; of CSV Accept-Language, too: in Russian it has semicolons, and commas in numbers.",
+}
 
 _Format = Annotated[Format, Meta(description="What comes; without it what Accept prefers, JSON in doubt.")]
 
@@ -85,13 +88,15 @@ def blueprint(answers: Answers) -> Blueprint:
     @described("All slots, now and today.", SlotsNow, StatsQuery, away)
     async def get_slots() -> Response:
         query = read_query(request, StatsQuery)
-        return await _told(await answers.slots(), SlotNow, query.format, "slots")
+        view = await answers.slots()
+        return await _told(view, view.data, SlotNow, query.format, "slots")
 
     @routes.get("/api/stats/system")
     @described("The house now, and its last 24 hours.", SystemStats, StatsQuery)
     async def get_system() -> Response:
         query = read_query(request, StatsQuery)
-        return await _told(await answers.system(), LaneNow, query.format, "system")
+        view = await answers.system()
+        return await _told(view, [view], SystemStats, query.format, "system")
 
     @routes.get("/api/stats/global")
     @described("The house over at most 90 days, by default 8 weeks.", GlobalStats, GlobalStatsQuery, away)
@@ -101,7 +106,8 @@ def blueprint(answers: Answers) -> Blueprint:
         usual = (today - weeks_before(today, USUAL_WEEKS)).days + 1
         period = day_range(query.first, query.last, most=MOST_DAYS, usual=usual, today=today)
         name = f"global-{period.first}-{period.last}"
-        return await _told(await answers.whole(period, query.group), PeriodView, query.format, name)
+        view = await answers.whole(period, query.group)
+        return await _told(view, view.data, PeriodView, query.format, name)
 
     @routes.get("/api/stats/providers")
     @described("Every model of every provider over at most 90 days.", ProvidersStats, StatsRangeQuery, away)
@@ -109,7 +115,8 @@ def blueprint(answers: Answers) -> Blueprint:
         query = read_query(request, StatsRangeQuery)
         period = _days(query, answers.today().date(), MOST_DAYS)
         name = f"providers-{period.first}-{period.last}"
-        return await _told(await answers.providers(period), ProviderStats, query.format, name)
+        view = await answers.providers(period)
+        return await _told(view, view.data, ProviderStats, query.format, name)
 
     @routes.get("/api/stats/<slot_id>")
     @described("A slot over at most 31 days, by default 14.", SlotStats, StatsRangeQuery, *of_slot)
@@ -117,13 +124,15 @@ def blueprint(answers: Answers) -> Blueprint:
         query = read_query(request, StatsRangeQuery)
         period = _days(query, answers.today().date(), MOST_SLOT_DAYS)
         name = f"{slot_id}-{period.first}-{period.last}"
-        return await _told(await answers.slot(slot_id, period), PeriodView, query.format, name)
+        view = await answers.slot(slot_id, period)
+        return await _told(view, view.data, PeriodView, query.format, name)
 
     @routes.get("/api/stats/<slot_id>/recent_results")
     @described("A slot's last 10 pictures, of the last 72 hours.", RecentResults, StatsQuery, *of_slot)
     async def get_recent_results(slot_id: str) -> Response:
         query = read_query(request, StatsQuery)
-        return await _told(await answers.recent(slot_id), RecentResult, query.format, f"{slot_id}-recent-results")
+        view = await answers.recent(slot_id)
+        return await _told(view, view.data, RecentResult, query.format, f"{slot_id}-recent-results")
 
     return routes
 
@@ -132,8 +141,10 @@ def _days(query: StatsRangeQuery, today: date, most: int) -> Period:
     return day_range(query.first, query.last, most=most, usual=USUAL_DAYS, today=today)
 
 
-async def _told(view: Any, row: type[msgspec.Struct], given: Format | None, name: str) -> Response:
-    """The whole view as JSON, or its `data` as a table."""
+async def _told(
+    view: Any, rows: Sequence[msgspec.Struct], kind: type[msgspec.Struct], given: Format | None, name: str
+) -> Response:
+    """The whole view as JSON, or rows of it as a table."""
     if wants_csv(request, given):
-        return await csv_answer(view.data, row, name)
+        return await csv_answer(rows, kind, name, RUSSIAN if language() == "ru" else PLAIN)
     return answer(view, headers={"Vary": "Accept"})

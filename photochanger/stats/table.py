@@ -4,7 +4,10 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
+from itertools import repeat
 from types import UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
@@ -16,7 +19,21 @@ from photochanger.stats.views import Named
 
 Format = Literal["json", "csv"]
 
-_FORMULA: Final = re.compile(r"[=+\-@\t\r\n]")
+_FORMULA: Final = re.compile(r"(^|[,;\t\r\n])(?= *[=+\-@\t\r\n])")
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What parts the cells of a line, and what a number has before its fractions."""
+
+    delimiter: str
+    decimal: str
+
+
+PLAIN: Final = Form(",", ".")
+RUSSIAN: Final = Form(";", ",")
+"""What a spreadsheet takes that is set to Russian; of the plain form it makes one column, and dates of fractions."""
+
 _AT_ONCE: Final = trio.CapacityLimiter(2)
 _BOM: Final = "\ufeff"  # without it Excel takes Cyrillic for something else
 
@@ -30,38 +47,47 @@ def wants_csv(request: Request, given: Format | None) -> bool:
     )
 
 
-async def csv_answer(rows: Sequence[msgspec.Struct], kind: type[msgspec.Struct], name: str) -> Response:
+async def csv_answer(rows: Sequence[msgspec.Struct], kind: type[msgspec.Struct], name: str, form: Form) -> Response:
     """`rows` of `kind` as a file for download; `name` without its ending."""
-    text = await trio.to_thread.run_sync(to_csv, rows, kind, limiter=_AT_ONCE)
+    text = await trio.to_thread.run_sync(to_csv, rows, kind, form, limiter=_AT_ONCE)
     response = Response(text, mimetype="text/csv")
     response.headers["Content-Type"] = "text/csv; charset=utf-8"
     safe = re.sub(r"[^A-Za-z0-9_.-]+", "-", name)[:120]
     response.headers["Content-Disposition"] = f'attachment; filename="photochanger-{safe}.csv"'
     response.headers["Cache-Control"] = "no-store"
-    response.headers["Vary"] = "Accept"
+    response.headers["Vary"] = "Accept, Accept-Language"
     return response
 
 
-def to_csv(rows: Sequence[msgspec.Struct], kind: type[msgspec.Struct]) -> bytes:
+def to_csv(rows: Sequence[msgspec.Struct], kind: type[msgspec.Struct], form: Form = PLAIN) -> bytes:
     """UTF-8 with a byte order mark, lines ended by CRLF, the header even where there is no row."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text, dialect="excel")
-    paths = list(_columns(kind))
-    writer.writerow(".".join(names) for names, _ in paths)
+    writer = csv.writer(text, dialect="excel", delimiter=form.delimiter)
+    writer.writerow(_names(kind))
     for row in rows:
-        writer.writerow(_cell(row, attributes) for _, attributes in paths)
+        writer.writerow([_cell(value, form) for value in _values(row, kind)])
     return (_BOM + text.getvalue()).encode()
 
 
-def _columns(kind: type[msgspec.Struct]) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Per column its name and its attribute, each as a path: structs in structs are laid out flat."""
-    for field in msgspec.structs.fields(kind):
-        inner = _struct_in(field.type)
+def _names(kind: type[msgspec.Struct]) -> Iterator[str]:
+    """Of the columns: structs in structs are laid out flat."""
+    for name, inner in _fields(kind):
+        yield from [name] if inner is None else (f"{name}.{each}" for each in _names(inner))
+
+
+def _values(row: msgspec.Struct | None, kind: type[msgspec.Struct]) -> Iterator[Any]:
+    """Of a row, in the order of its columns; of a struct that is not there, as many of nothing."""
+    fields = _fields(kind)
+    for value, (_, inner) in zip(msgspec.structs.astuple(row) if row else repeat(None), fields, strict=row is not None):
         if inner is None:
-            yield (field.encode_name,), (field.name,)
+            yield value
         else:
-            for names, attributes in _columns(inner):
-                yield (field.encode_name, *names), (field.name, *attributes)
+            yield from _values(value, inner)
+
+
+@cache
+def _fields(kind: type[msgspec.Struct]) -> tuple[tuple[str, type[msgspec.Struct] | None], ...]:
+    return tuple((field.encode_name, _struct_in(field.type)) for field in msgspec.structs.fields(kind))
 
 
 def _struct_in(annotation: Any) -> type[msgspec.Struct] | None:
@@ -72,18 +98,15 @@ def _struct_in(annotation: Any) -> type[msgspec.Struct] | None:
     return None
 
 
-def _cell(row: Any, attributes: tuple[str, ...]) -> str | int | float:
-    value = row
-    for name in attributes:
-        if value is None:
-            return ""
-        value = getattr(value, name)
+def _cell(value: Any, form: Form) -> str | int | float:
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int | float):
+    if isinstance(value, int):
         return value
+    if isinstance(value, float):
+        return value if form.decimal == "." else str(value).replace(".", form.decimal)
     return _harmless(_text(value))
 
 
@@ -95,10 +118,10 @@ def _text(value: Any) -> str:
     if isinstance(value, msgspec.Struct):
         return " ".join(_text(each) for name in value.__struct_fields__ if (each := getattr(value, name)) is not None)
     if isinstance(value, list | tuple):
-        return "; ".join(map(_text, value))
+        return " | ".join(map(_text, value))
     return str(value)
 
 
 def _harmless(text: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    return f"'{text}" if _FORMULA.match(text.lstrip(" ")) else text
+    """A text in which no spreadsheet finds a formula, also where it takes another sign for the end of a cell."""
+    return _FORMULA.sub(r"\1'", text)
