@@ -36,6 +36,8 @@ class JobRow:
     replied_at: datetime | None = None
     provider_async_id: str | None = None
     retries: int = 0
+    told_504: bool = False
+    """A booth was told that there is no picture in time; another one of the same photo may have got it yet."""
     late: bool = False
     cost_microusd: int = 0
     idempotency_key: str | None = None

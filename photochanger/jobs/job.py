@@ -27,7 +27,7 @@ from photochanger.jobs.photo import Photo
 from photochanger.jobs.preview import keep_preview
 from photochanger.jobs.pursuit import Pursuit
 from photochanger.jobs.reply import ErrorReply, PictureReply, ReplyCell, Waiter
-from photochanger.jobs.settle import Settlement, settle
+from photochanger.jobs.settle import Settlement, replied, settle
 from photochanger.jobs.spares import keep_spares
 from photochanger.jobs.stand_in import StandIn
 from photochanger.jobs.upload import Upload
@@ -66,6 +66,7 @@ class Job:
         self.upload = upload
         self.cell = ReplyCell()
         self.cell.on_abandoned = self._nobody_waits
+        self.cell.on_told_504 = self._note_reply
         self.awaited = True
         """Somebody waits for the answer. A job that nobody waits for takes no room from those of others."""
         self.joinable = True
@@ -104,6 +105,8 @@ class Job:
         self._settlement: Settlement | None = None  # that could not be written
         self._is_written = False
         self._went_on = False  # although nobody waited any more
+        self._calls: trio.Nursery | None = None
+        self._is_noting = False  # what was answered while the work goes on
         self._is_given_up = False  # by hand
 
     @property
@@ -180,6 +183,7 @@ class Job:
         self._place = place
         try:
             async with trio.open_nursery() as calls:
+                self._calls = calls
                 if self._own_waiter is not None:
                     calls.start_soon(self.cell.attend, self._own_waiter)
                 await self._work_and_settle(place, calls)
@@ -305,7 +309,27 @@ class Job:
         for attempt in self._pursuit.attempts:
             if attempt.ended is None:
                 attempt.become_late()
+        self._note_reply()
         self._pursuit.tell()
+
+    def _note_reply(self) -> None:
+        """A booth was answered and the work goes on: that must not be lost if the service is. Synchronous."""
+        got = self.cell.given
+        if got is None:
+            return
+        self._row = replied(self._row, got, told_504=self.cell.told_504(got))
+        if self._calls is not None and not self._is_noting:
+            self._is_noting = True
+            self._calls.start_soon(self._save_reply)
+
+    async def _save_reply(self) -> None:
+        self._is_noting = False
+        if self.cell.settling or not self.joinable:
+            return  # its end is written right now
+        try:
+            await self._workshop.store.save(Change(self._row, self.attempt_rows))
+        except Exception:
+            log.exception("what was answered for job %s could not be written; it is once more with its end", self.id)
 
     async def _end_attempts(self) -> None:
         """Without a winner all are stopped and waited for, so that their rows tell their ends."""

@@ -55,7 +55,7 @@ UPDATE job SET
   status = CASE WHEN result.id IS NOT NULL THEN 'done' WHEN job.deadline <= now() THEN 'timeout' ELSE 'failed' END,
   failure_reason = CASE WHEN result.id IS NOT NULL THEN NULL
                         WHEN job.deadline <= now() THEN $2 ELSE $3 END,
-  reply_kind = 'none', late = result.id IS NOT NULL, finished_at = now(),
+  reply_kind = coalesce(job.reply_kind, 'none'), late = result.id IS NOT NULL, finished_at = now(),
   cost_microusd = (SELECT coalesce(sum(attempt.cost_microusd), 0) FROM attempt WHERE attempt.job_id = job.id)
 FROM job AS same LEFT JOIN result ON result.job_id = same.id
 WHERE same.id = job.id AND job.id = ANY($1) AND job.status IN ('queued', 'processing')

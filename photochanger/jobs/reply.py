@@ -76,13 +76,15 @@ class Waiter:
 class ReplyCell:
     """Resolved once by the job; read by any number of waiters, each with its own deadline.
 
-    When the last one who is still unanswered has gone, or has been given a last resort, `on_abandoned` is called.
+    When the last one who is still unanswered has gone, or has been given a last resort, `on_abandoned` is called; when
+    the first one has been told 504 while there is no answer yet, `on_told_504`, before it.
     All methods but the two that begin with `wait` are synchronous and never block.
     """
 
     def __init__(self) -> None:
         self._reply: Reply | None = None
         self._delivered: Reply | None = None
+        self._told_504 = False
         self._present: set[Waiter] = set()
         self._held = 0
         self._empty = trio.Event()
@@ -91,6 +93,7 @@ class ReplyCell:
         self.meanwhile = Reason.PROVIDER_TIMEOUT
         """What those are told whose time runs out before there is an answer."""
         self.on_abandoned: Callable[[], object] = lambda: None
+        self.on_told_504: Callable[[], object] = lambda: None
 
     @property
     def resolved(self) -> Reply | None:
@@ -109,6 +112,16 @@ class ReplyCell:
             replies.append(self._delivered)
         return max(replies, key=_worth, default=None)
 
+    def told_504(self, intended: Reply) -> bool:
+        """Whether a booth has got 504, or will if `intended` is left now; whatever the others get."""
+        return self._told_504 or any(_is_504(waiter.reply or intended) for waiter in self._present)
+
+    @property
+    def given(self) -> Reply | None:
+        """The best that a booth has got; None while none has got anything."""
+        replies = [waiter.reply for waiter in self._present if waiter.reply is not None]
+        return max((self._delivered, *replies), key=_worth)
+
     def join(self, deadline: float) -> Waiter:
         """One waiter more."""
         waiter = Waiter(deadline)
@@ -123,6 +136,10 @@ class ReplyCell:
         self._present.remove(waiter)
         if got is not None and _worth(got) > _worth(self._delivered):
             self._delivered = got
+        if got is not None and _is_504(got) and not self._told_504:
+            self._told_504 = True
+            if self._reply is None:
+                self.on_told_504()
         self._look_if_empty()
         if waiter.reply is None:
             self._look_round()
@@ -190,6 +207,10 @@ class ReplyCell:
     def _look_round(self) -> None:
         if self._reply is None and next(self._unanswered(), None) is None:
             self.on_abandoned()
+
+
+def _is_504(reply: Reply) -> bool:
+    return reply.status == 504
 
 
 def _worth(reply: Reply | None) -> int:

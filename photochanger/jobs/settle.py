@@ -74,20 +74,20 @@ async def settle(
         cost_microusd=sum(attempt.cost_microusd for attempt in attempts),
         finished_at=now,
     )
-    promised = cell.outlook(reply)
+    promised, told_504 = cell.outlook(reply), cell.told_504(reply)
     try:
         # A slow disk may have used up the caller's bound: the rows have one of their own, or they would stay open.
         with workshop.metrics.stage("rows"), trio.CancelScope(deadline=trio.current_time() + ROWS_BOUND, shield=True):
-            change = _change(_replied(row, promised), attempts, settlement, stored, workshop)
+            change = _change(replied(row, promised, told_504=told_504), attempts, settlement, stored, workshop)
             await workshop.store.save(replace(change, media=(*change.media, *([original] if original else []))))
     finally:
-        got = cell.outlook(reply)
+        got, was_told_504 = cell.outlook(reply), cell.told_504(reply)
         cell.resolve(reply)
-    if got is not promised:
+    if got is not promised or was_told_504 != told_504:
         # The booth left, or was told 504, while the rows were being written.
         with trio.CancelScope(deadline=trio.current_time() + ROWS_BOUND, shield=True):
-            await workshop.store.save(Change(_replied(row, got)))
-    return _replied(row, got), stored
+            await workshop.store.save(Change(replied(row, got, told_504=was_told_504)))
+    return replied(row, got, told_504=was_told_504), stored
 
 
 async def _keep(workshop: Workshop, row: JobRow, picture: Verified, again: bool) -> StoredFile:
@@ -95,9 +95,12 @@ async def _keep(workshop: Workshop, row: JobRow, picture: Verified, again: bool)
     return kept or await workshop.media.keep_result(picture.path, str(row.id), picture.mime)
 
 
-def _replied(row: JobRow, got: Reply | None) -> JobRow:
+def replied(row: JobRow, got: Reply | None, *, told_504: bool) -> JobRow:
+    """The row with what its booths got: the best of it, and whether one of them got 504."""
+    row = replace(row, told_504=told_504)
     if got is None:
-        return replace(row, reply_kind=ReplyKind.NONE, late=row.status is JobStatus.DONE)
+        nothing = replace(row, reply_kind=ReplyKind.NONE, reply_status=None, replied_at=None)
+        return replace(nothing, late=row.status is JobStatus.DONE)
     late = row.status is JobStatus.DONE and not (isinstance(got, PictureReply) and not got.stand_in)
     return replace(row, reply_kind=got.kind, reply_status=got.status, replied_at=utc_now(), late=late)
 

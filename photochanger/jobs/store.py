@@ -25,7 +25,8 @@ WITH written AS (
     status = EXCLUDED.status, failure_reason = EXCLUDED.failure_reason,
     reply_kind = EXCLUDED.reply_kind, reply_status = EXCLUDED.reply_status, replied_at = EXCLUDED.replied_at,
     provider = EXCLUDED.provider, provider_async_id = EXCLUDED.provider_async_id, retries = EXCLUDED.retries,
-    late = EXCLUDED.late, joined = greatest(job.joined, EXCLUDED.joined), cost_microusd = EXCLUDED.cost_microusd,
+    late = EXCLUDED.late, told_504 = job.told_504 IS TRUE OR EXCLUDED.told_504 IS TRUE,
+    joined = greatest(job.joined, EXCLUDED.joined), cost_microusd = EXCLUDED.cost_microusd,
     settle_by = greatest(job.settle_by, EXCLUDED.settle_by),
     started_at = EXCLUDED.started_at, finished_at = EXCLUDED.finished_at
   WHERE job.status = 'queued' OR job.status = EXCLUDED.status

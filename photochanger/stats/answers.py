@@ -90,12 +90,13 @@ class Answers:
     async def slots(self) -> SlotsNow:
         """All slots now and today."""
         slots, today = self._now.slots(), self.today()
+        state = await self._reader.state()  # before the cells: they may be fresher than is told, never older
         ids = [slot.id for slot in slots]
         tomorrow = today + timedelta(days=1)
         cells = {cell["slot_id"]: cell for cell in await self._reader.cells(ids, "day", today, tomorrow)}
         tallies = await self._reader.tallies([*ids, UNKNOWN_SLOT], "day", today, tomorrow)
         jobs, errors = await self._reader.last_jobs(ids), await self._reader.last_errors(ids)
-        state, lanes = await self._reader.state(), self._now.lanes()
+        lanes = self._now.lanes()
         data = []
         for slot in slots:
             cell = [cells[slot.id]] if slot.id in cells else []
@@ -148,6 +149,7 @@ class Answers:
 
     async def providers(self, period: Period) -> ProvidersStats:
         """All models that were called."""
+        state = await self._reader.state()
         cells: dict[tuple[str, str], list[Any]] = {}
         for row in await self._reader.providers(period.start, period.end):
             cells.setdefault((row["provider"], row["model"]), []).append(row)
@@ -163,7 +165,7 @@ class Answers:
             )
             for which in sorted(cells.keys() | tests.keys())
         ]
-        return ProvidersStats(data, self._range_stamp(await self._reader.state(), period, "day"))
+        return ProvidersStats(data, self._range_stamp(state, period, "day"))
 
     async def recent(self, slot_id: str) -> RecentResults:
         """A slot's newest pictures. Raises Refusal (slot_not_found)."""
@@ -180,10 +182,10 @@ class Answers:
 
     async def _over(self, slot: str, whole: Period, group: Group) -> tuple[list[PeriodView], TotalView, RangeStamp]:
         reader, start, end = self._reader, whole.start, whole.end
+        state = await reader.state()
         cells = {cell["at"]: cell for cell in await reader.cells([slot], "day", start, end)}
         money = await reader.money(slot, "day", start, end)
         tally = (await reader.tallies([slot], "day", start, end))[slot]
-        state = await reader.state()
         uptime = await reader.uptime(start, end) if slot == HOUSE else None
         days = _Days(cells, money, tally.refusals, uptime, state.first_seen, self._minute())
         data = []

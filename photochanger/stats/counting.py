@@ -2,8 +2,8 @@
 
 Each is one statement, so nothing is ever half counted, no lock outlives it, and it stops for nobody: rows that others
 hold are left for the next time. It is a weak lock that it takes (`NO KEY`), and of rows that no photo in work touches
-any more. Cells are written in the order of their keys: of two that count at once the second waits for the first for
-a moment, never each for the other.
+any more; of photos in work only those whose booth was told 504, a few at once. Cells are written in the order of their
+keys: of two that count at once the second waits for the first for a moment, never each for the other.
 """
 
 from typing import Final
@@ -17,12 +17,12 @@ HOUSE: Final = ""
 """The slot id of cells that count the whole house."""
 
 SLOT_COUNTERS: Final = {
-    "jobs": "count(*)",
-    "replied_ok": "count(*) FILTER (WHERE reply_status = 200)",
-    "replied_timeout": "count(*) FILTER (WHERE reply_status = 504)",
-    "replied_other": "count(*) FILTER (WHERE reply_status NOT IN (200, 504))",
+    "jobs": "count(*) FILTER (WHERE told_rolled_at IS NULL)",
+    "replied_ok": "count(*) FILTER (WHERE told_status = 200)",
+    "replied_timeout": "count(*) FILTER (WHERE told_status = 504)",
+    "replied_other": "count(*) FILTER (WHERE told_status NOT IN (200, 504))",
     **{
-        f"kind_{kind}": f"count(*) FILTER (WHERE reply_kind = '{kind}')"
+        f"kind_{kind}": f"count(*) FILTER (WHERE told_kind = '{kind}')"
         for kind in ("ai", "fallback", "local", "original", "error", "none")
     },
     **{
@@ -105,6 +105,13 @@ _TALLY: Final = (*_CELL, "subject", "provider", "model", "name")
 # The last waiter of a photo that goes on is answered at the window's end at the latest; its row is written later.
 _ANSWERED = "least(replied_at, deadline)"
 
+# Who was told 504 printed the original, and a repeat that gets the picture afterwards mends nothing of it. Where that
+# 504 was counted when it was given (`count_told`), the end of the work adds only what is new.
+_TOLD = """
+      CASE WHEN told_rolled_at IS NOT NULL THEN NULL WHEN told_504 THEN 504 ELSE reply_status END AS told_status,
+      CASE WHEN told_rolled_at IS NOT NULL THEN NULL WHEN told_504 THEN 'error' ELSE reply_kind END AS told_kind
+"""
+
 _OF_PHOTOS = f"""
 photo_cells AS (
   SELECT cell AS slot_id, span, source, date_trunc(span, created_at, 'UTC') AS at,
@@ -112,14 +119,14 @@ photo_cells AS (
     array_agg(answer) FILTER (WHERE answer IS NOT NULL) AS answer_ms,
     array_agg(overhead) FILTER (WHERE overhead IS NOT NULL) AS overhead_ms
   FROM (
-    SELECT photos.*,
-      CASE WHEN reply_status = 200 THEN
+    SELECT told.*,
+      CASE WHEN told_status = 200 THEN
         {_bucket(f"extract(epoch FROM {_ANSWERED} - coalesce(received_at, created_at)) * 1000")} END AS answer,
-      CASE WHEN reply_status = 200 AND status = 'done' AND NOT late AND tries.n = 1 THEN
+      CASE WHEN told_status = 200 AND status = 'done' AND NOT late AND tries.n = 1 THEN
         {_bucket(f"extract(epoch FROM {_ANSWERED} - started_at) * 1000 - tries.latency_ms")} END AS overhead
-    FROM photos CROSS JOIN LATERAL (
+    FROM (SELECT photos.*, {_TOLD} FROM photos) AS told CROSS JOIN LATERAL (
       SELECT count(*) AS n, max(latency_ms) FILTER (WHERE outcome = 'picture') AS latency_ms
-      FROM attempt WHERE job_id = photos.id
+      FROM attempt WHERE job_id = told.id
     ) AS tries
   ) AS it {_SPREAD}
   GROUP BY cell, span, source, date_trunc(span, created_at, 'UTC')
@@ -193,6 +200,37 @@ def count_photos(most: int) -> str:
     return _PHOTOS.format(most=most)
 
 
+_TOLD_CELLS: Final = ("jobs", "replied_timeout", "kind_error")
+
+_TOLD_504: Final = f"""
+WITH due AS (
+  SELECT id FROM job
+  WHERE status IN ('queued', 'processing') AND told_504 AND told_rolled_at IS NULL AND replied_at <= $1
+  ORDER BY created_at LIMIT {{most}}
+  FOR NO KEY UPDATE SKIP LOCKED
+), photos AS (
+  UPDATE job SET told_rolled_at = now()
+  WHERE id = ANY(ARRAY(SELECT id FROM due)) AND told_rolled_at IS NULL AND finished_at IS NULL
+  RETURNING job.*
+), told_cells AS (
+  SELECT cell AS slot_id, span, source, date_trunc(span, created_at, 'UTC') AS at,
+    {", ".join(f"count(*) AS {each}" for each in _TOLD_CELLS)},
+    NULL::int[] AS answer_ms, NULL::int[] AS overhead_ms
+  FROM photos AS it {_SPREAD}
+  GROUP BY cell, span, source, date_trunc(span, created_at, 'UTC')
+), slots AS ({_upsert("stats_slot", _CELL, _TOLD_CELLS, ("answer_ms", "overhead_ms"), "told_cells")})
+SELECT count(*) FROM photos
+"""
+
+
+def count_told(most: int) -> str:
+    """Photos whose booth was told 504 until $1 and whose work still goes on: that answer is the last word.
+
+    It is counted as a photo with a timeout, and once; `count_photos` adds the end of the work. The answer: how many.
+    """
+    return _TOLD_504.format(most=most)
+
+
 _CALLS: Final = f"""
 WITH ended AS (
   SELECT attempt.id, job.slot_id, job.source
@@ -232,10 +270,11 @@ ON CONFLICT (at) DO UPDATE SET minutes = uptime_hour.minutes | EXCLUDED.minutes
 """
 
 IS_COUNTED: Final = """
-INSERT INTO stats_state (name, at) VALUES ('rolled', $1)
-ON CONFLICT (name) DO UPDATE SET at = greatest(stats_state.at, EXCLUDED.at)
+INSERT INTO stats_state (name, at) VALUES ('rolled', least($1::timestamptz, now()))
+ON CONFLICT (name) DO UPDATE SET at = least(greatest(stats_state.at, EXCLUDED.at), now())
 """
-"""What ended before $1 is counted."""
+"""What ended before $1 is counted, and every 504 that was given before it. It goes back only from the future: the clock
+had been wrong."""
 
 FORGET: Final = tuple(
     f"DELETE FROM {table} WHERE span = 'hour' AND at < $1" for table in ("stats_slot", "stats_provider", "stats_tally")

@@ -46,9 +46,12 @@ FROM uptime_hour WHERE at >= $1 AND at < $2
 GROUP BY 1
 """
 
+# A machine that had lost its time may have been seen in another century.
 _STATE: Final = """
 SELECT (SELECT at FROM stats_state WHERE name = 'rolled') AS fresh_to, first.at, first.minutes
-FROM (VALUES (1)) AS always LEFT JOIN (SELECT at, minutes FROM uptime_hour ORDER BY at LIMIT 1) AS first ON true
+FROM (VALUES (1)) AS always LEFT JOIN (
+  SELECT at, minutes FROM uptime_hour WHERE at >= timestamptz '2020-01-01Z' ORDER BY at LIMIT 1
+) AS first ON true
 """
 
 _PROVIDERS: Final = """
@@ -82,7 +85,7 @@ SELECT asked.id AS slot_id, job.id AS job_id, failure_reason, call.provider, cal
        call.http_status, created_at
 FROM unnest($1::text[]) AS asked (id) CROSS JOIN LATERAL (
   SELECT id, failure_reason, created_at FROM job
-  WHERE slot_id = asked.id AND status IN ('failed', 'timeout', 'cancelled')
+  WHERE slot_id = asked.id AND source = 'ingest' AND status IN ('failed', 'timeout', 'cancelled')
   ORDER BY created_at DESC LIMIT 3
 ) AS job LEFT JOIN LATERAL (
   SELECT provider, provider_error_code, http_status FROM attempt
@@ -96,7 +99,7 @@ _NAME: Final = "SELECT name FROM slot WHERE id = $1"
 _RECENT: Final = """
 SELECT job.id AS job_id, job.reply_kind, job.late, job.provider, result.mime, result.width, result.height, result.bytes,
        job.created_at, job.finished_at, job.cost_microusd, result.expires_at,
-       CASE WHEN reply_status = 200 THEN
+       CASE WHEN reply_status = 200 AND told_504 IS NOT TRUE THEN
          round(extract(epoch FROM least(replied_at, deadline) - coalesce(received_at, job.created_at)) * 1000)::int8
        END AS answer_ms,
        CASE WHEN result.expires_at > $2 AND result.rejected_at IS NULL THEN '/public/results/' || job.id END AS url
@@ -186,7 +189,7 @@ class Reader:
         return {(row := dict(each)).pop("slot_id"): row for each in await self._db.fetch(_LAST_JOBS, slots)}
 
     async def last_errors(self, slots: Sequence[str]) -> Mapping[str, list[dict[str, Any]]]:
-        """The newest failures of each slot."""
+        """The newest failures of booths' photos, by slot."""
         found: dict[str, list[dict[str, Any]]] = {}
         for each in await self._db.fetch(_LAST_ERRORS, slots):
             row = dict(each)

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import trio
 
@@ -19,6 +19,7 @@ from photochanger.stats.counting import (
     SETTLED,
     count_calls,
     count_photos,
+    count_told,
 )
 from photochanger.stats.memory import Refusals, Uptime
 
@@ -28,6 +29,8 @@ EVERY: Final = 10.0
 """Seconds between two passes."""
 BATCH: Final = 250
 """Photos per statement: as long as it runs, their rows are locked."""
+TOLD_BATCH: Final = 25
+"""Photos whose work goes on, per statement: their rows may be wanted at any moment."""
 BOUND: Final = 10.0
 """Seconds for one statement; PostgreSQL that needs more is busy with photos."""
 LOOK_BACK: Final = timedelta(minutes=10)
@@ -65,6 +68,7 @@ class Rollup:
         self._batch = batch
         self._now = now
         self._since = _EPOCH
+        self._note_at = trio.current_time() + EVERY
         self._look_at_all = trio.current_time() + LOOK_AT_ALL
         self._forget_at = trio.current_time() + EVERY
 
@@ -91,14 +95,18 @@ class Rollup:
 
     async def once(self) -> None:
         """One pass over all that there is. Raises DatabaseUnavailable."""
-        if self._ready():
-            self._uptime.seen(self._now())
-        await self.flush()
+        await self._note()
         if not self._waiting():
             await self.catch_up()
         if trio.current_time() >= self._forget_at:
             await self.forget()
             self._forget_at = trio.current_time() + FORGET_EVERY
+
+    async def _note(self) -> None:
+        if self._ready():
+            self._uptime.seen(self._now())
+        await self.flush()
+        self._note_at = trio.current_time() + EVERY
 
     async def flush(self) -> None:
         """Write refusals and minutes. Raises DatabaseUnavailable; then they stay in memory."""
@@ -110,30 +118,37 @@ class Rollup:
             slots, at, reasons, counts = (list(column) for column in zip(*batch.counts, strict=True))
             await self._db.execute(COUNT_REFUSALS, batch.id, slots, at, reasons, counts, timeout=BOUND)
             self.refusals.written(batch)
+        if self.refusals.dropped:
+            log.warning("%d refusals found no room in memory, they are in no statistics", self.refusals.dropped)
+            self.refusals.dropped = 0
 
     async def catch_up(self) -> int:
         """Count all that has ended and settled; how many photos. Raises DatabaseUnavailable."""
         if trio.current_time() >= self._look_at_all:
             self._since = _EPOCH
         until = self._now() - timedelta(seconds=SETTLED)
-        photos = await self._exhaust(count_photos(self._batch), until)
-        await self._exhaust(count_calls(self._batch), until)
+        await self._exhaust(count_told(TOLD_BATCH), TOLD_BATCH, until)
+        history = self._since, until, BOUNDS
+        photos = await self._exhaust(count_photos(self._batch), self._batch, *history)
+        await self._exhaust(count_calls(self._batch), self._batch, *history)
         await self._db.execute(IS_COUNTED, until, timeout=BOUND)
         if self._since == _EPOCH:
             self._look_at_all = trio.current_time() + LOOK_AT_ALL
         self._since = until - LOOK_BACK
         return photos
 
-    async def _exhaust(self, statement: str, until: datetime) -> int:
+    async def _exhaust(self, statement: str, batch: int, *args: Any) -> int:
         """Count batch after batch until there is none left; how much there was."""
         counted = 0
         while True:
             started = trio.current_time()
-            found: int = await self._db.fetchval(statement, self._since, until, BOUNDS, timeout=BOUND)
+            found: int = await self._db.fetchval(statement, *args, timeout=BOUND)
             counted += found
-            if found < self._batch:
+            if found < batch:
                 return counted
             await trio.sleep(trio.current_time() - started)  # half of the time is for photos
+            if trio.current_time() >= self._note_at:
+                await self._note()  # a long history must not hide that the house is ready
 
     async def forget(self) -> None:
         """Remove hours that nobody asks for any more. Raises DatabaseUnavailable."""

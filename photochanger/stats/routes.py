@@ -28,7 +28,7 @@ from photochanger.stats.views import (
 from photochanger.web.contract import Body, Route, contract, json_body
 from photochanger.web.inputs import read_query
 from photochanger.web.outputs import answer
-from photochanger.web.problems import language
+from photochanger.web.problems import asked_language
 
 MOST_DAYS: Final = 90
 MOST_SLOT_DAYS: Final = 31
@@ -146,5 +146,5 @@ async def _told(
 ) -> Response:
     """The whole view as JSON, or rows of it as a table."""
     if wants_csv(request, given):
-        return await csv_answer(rows, kind, name, RUSSIAN if language() == "ru" else PLAIN)
+        return await csv_answer(rows, kind, name, RUSSIAN if asked_language() == "ru" else PLAIN)
     return answer(view, headers={"Vary": "Accept"})

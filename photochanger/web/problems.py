@@ -84,7 +84,7 @@ def problem(
     """
     language = "en"
     if has_request_context():
-        language = language()
+        language = asked_language()
         job_id = job_id or g.get("job_id")
     members = document(
         reason,
@@ -175,7 +175,7 @@ async def bug(error: BaseException) -> Response:
 
 def here(text: str) -> str:
     """A sentence of ours in the language that the current request asks for, where it is known there."""
-    return russian(text) if has_request_context() and language() == "ru" else text
+    return russian(text) if has_request_context() and asked_language() == "ru" else text
 
 
 def field_errors(problems: Iterable[Problem]) -> list[FieldError]:
@@ -183,7 +183,7 @@ def field_errors(problems: Iterable[Problem]) -> list[FieldError]:
     return [FieldError(problem.field, here(problem.message)) for problem in problems]
 
 
-def language() -> str:
+def asked_language() -> str:
     """The language that the current request asks for: `en` or `ru`."""
     # Not best_match(): it would answer "en-GB, ru;q=0.5" in Russian, the only exact match.
     for tag, quality in request.accept_languages:

@@ -84,6 +84,13 @@ async def test_a_retry_after_504_gets_the_late_picture_live(
         assert reason_of(first) == (504, "provider_timeout")
         permits = lab.house.groups["gemini"].permits
         assert (permits.in_use("live"), permits.in_use("late")) == (0, 1)
+
+        async def is_written() -> bool:
+            row = await job_of(lab, first)
+            told = ("processing", "error", 504, True)
+            return (row["status"], row["reply_kind"], row["reply_status"], row["told_504"]) == told
+
+        await until(is_written)  # before the work ends: a crash must not lose it
         seconds: list[Shot] = []
 
         async def again() -> None:
@@ -100,7 +107,7 @@ async def test_a_retry_after_504_gets_the_late_picture_live(
         await lab.rest()
         job = await job_of(lab, first)
         assert (job["status"], job["late"], job["joined"]) == ("done", False, 1)
-        assert (job["reply_kind"], job["reply_status"]) == ("ai", 200)
+        assert (job["reply_kind"], job["reply_status"], job["told_504"]) == ("ai", 200, True)
         assert len(lab.simulator.calls) == await lab.count("job") == 1
         await the_bill_is_booked(lab)
 
@@ -121,7 +128,8 @@ async def test_each_one_waits_for_his_own_window(tmp_path: Path, postgres_url: s
             booths.start_soon(shoot)
         first, second = shots
         assert reason_of(first) == (504, "provider_timeout"), lab.simulator.calls
-        assert (await joined_once(lab, [second]))["joined"] == 1
+        job = await joined_once(lab, [second])
+        assert (job["joined"], job["told_504"]) == (1, True)
         assert second.header("x-job-id") == first.header("x-job-id")
         assert len(lab.simulator.calls) == 1
         await the_bill_is_booked(lab)

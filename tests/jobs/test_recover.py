@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from photochanger.db.facade import Db
-from photochanger.domain.job import JobStatus
+from photochanger.domain.job import JobStatus, ReplyKind
 from photochanger.domain.outcome import AttemptOutcome, Picture, Verdict
 from photochanger.domain.records import AttemptRow, Change, JobRow
 from photochanger.domain.slot import Slot
@@ -137,3 +137,22 @@ async def test_a_temp_folder_that_will_not_go_keeps_nobody_from_beginning(
     assert await recover(db, workshop, before=datetime.now(UTC)) == []
     assert (stuck.exists(), strange.exists(), goes.exists()) == (True, True, False)
     assert caplog.text.count("is left behind") == 2
+
+
+async def test_what_a_booth_was_told_before_the_crash_is_kept(db: Db, workshop: Workshop) -> None:
+    told = replace(
+        job(JobStatus.PROCESSING),
+        reply_kind=ReplyKind.ERROR,
+        reply_status=504,
+        replied_at=datetime.now(UTC),
+        told_504=True,
+    )
+    untold = job(JobStatus.PROCESSING)
+    for row in (told, untold):
+        await workshop.store.save(Change(row))
+    await recover(db, workshop, before=datetime.now(UTC))
+    for row, kind, status in ((told, "error", 504), (untold, "none", None)):
+        found = await db.fetchrow("SELECT * FROM job WHERE id = $1", row.id)
+        assert found is not None
+        assert (found["status"], found["reply_kind"], found["reply_status"]) == ("timeout", kind, status)
+        assert found["told_504"] is row.told_504

@@ -162,6 +162,23 @@ async def test_what_the_booth_got_is_told_truly(cell: ReplyCell, autojump_clock:
     assert cell.outlook(PICTURE) is TIMEOUT  # too late: it was told 504
 
 
+async def test_a_504_is_remembered_whatever_others_get(cell: ReplyCell, autojump_clock: trio.testing.MockClock) -> None:
+    told: list[Reply | None] = []
+    cell.on_told_504 = lambda: told.append(cell.given)
+    now = trio.current_time()
+    first, gone, second, repeat = (cell.join(now + seconds) for seconds in (1, 9, 1, 9))
+    assert not cell.told_504(PICTURE)
+    assert cell.told_504(TIMEOUT)  # if that is what is left for them
+    cell.leave(gone, None)
+    cell.leave(first, TIMEOUT)
+    cell.leave(second, TIMEOUT)
+    assert told == [TIMEOUT]  # once
+    cell.resolve(PICTURE)
+    assert (cell.outlook(PICTURE), cell.given, cell.told_504(PICTURE)) == (PICTURE, PICTURE, True)
+    cell.leave(repeat, PICTURE)
+    assert (cell.given, cell.told_504(PICTURE)) == (PICTURE, True)
+
+
 async def test_of_several_booths_the_best_answer_counts(
     cell: ReplyCell, autojump_clock: trio.testing.MockClock
 ) -> None:

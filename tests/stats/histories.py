@@ -55,6 +55,17 @@ def at_random(dice: random.Random, around: datetime = BEGUN) -> list[Change]:
         changes.append(Change(job, tuple(attempts)))
         if dice.random() < 0.8:
             attempts[-1] = _ended(attempts[-1], dice)
+    own_dice = random.Random(created.isoformat())
+    if is_told := own_dice.random() < 0.4:
+        # The booth was told 504, the work goes on; a repeat may get the picture.
+        job = replace(
+            job,
+            told_504=True,
+            reply_kind=ReplyKind.ERROR,
+            reply_status=504,
+            replied_at=created + timedelta(seconds=own_dice.uniform(10, 20)),
+        )
+        changes.append(Change(job, tuple(attempts)))
     seconds = dice.lognormvariate(2.3, 0.6)
     finished = created + timedelta(seconds=20 + seconds)
     settled = replace(
@@ -64,7 +75,9 @@ def at_random(dice: random.Random, around: datetime = BEGUN) -> list[Change]:
         retries=max(sum(not each.hedged for each in attempts) - 1, 0),
         joined=dice.choice([0, 0, 0, 1, 2]),
     )
-    if settled.reply_kind is not ReplyKind.NONE:
+    if is_told and settled.reply_kind is ReplyKind.NONE:
+        settled = replace(settled, reply_kind=ReplyKind.ERROR)
+    elif settled.reply_kind is not ReplyKind.NONE:
         settled = replace(settled, replied_at=finished)
     changes.append(Change(settled, tuple(attempts)))
     if dice.random() < 0.2 and settled.status is JobStatus.DONE:
@@ -156,10 +169,10 @@ def _keys(slot_id: str, source: str, moment: datetime) -> list[tuple[str, str, s
 def _count_job(it: Counted, key: tuple[Any, ...], job: dict[str, Any], calls: list[dict[str, Any]]) -> None:
     cell = it.slots[key]
     cell["jobs"] += 1
-    status = job["reply_status"]
+    status, kind = (504, "error") if job["told_504"] else (job["reply_status"], job["reply_kind"])
     if status is not None:
         cell[{200: "replied_ok", 504: "replied_timeout"}.get(status, "replied_other")] += 1
-    cell[f"kind_{job['reply_kind']}"] += 1
+    cell[f"kind_{kind}"] += 1
     cell[{"timeout": "timed_out"}.get(job["status"], job["status"])] += 1
     cell["late"] += job["late"]
     cell["retries"] += job["retries"]

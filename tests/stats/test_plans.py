@@ -9,7 +9,7 @@ import pytest
 from photochanger.db.facade import Db
 from photochanger.domain.histogram import BOUNDS
 from photochanger.stats import queries
-from photochanger.stats.counting import count_calls, count_photos
+from photochanger.stats.counting import count_calls, count_photos, count_told
 from photochanger.stats.rollup import Rollup
 from tests.lab.bench_stats.fill import add_backlog, fill
 
@@ -23,6 +23,10 @@ READS: dict[str, tuple[Any, ...]] = {
     queries._MONEY: ("", "day", SINCE, UNTIL),
     queries._TALLY: (["slot-001"], "day", SINCE, UNTIL),
     queries._PROVIDERS: ("", SINCE, UNTIL),
+    queries._TESTS: ("", SINCE, UNTIL),
+    queries._WORDS: ("", SINCE, UNTIL),
+    queries._UPTIME: (SINCE, UNTIL),
+    queries._NAME: ("slot-001",),
     queries._STATE: (),
 }
 
@@ -65,6 +69,11 @@ async def test_nothing_looks_through_history(filled: Db) -> None:
         for table in ("job", "attempt"):
             assert reads(text, table)
             assert "Seq Scan" not in reads(text, table), text
+    for sql, args, index in (
+        (queries._LAST_ERRORS, READS[queries._LAST_ERRORS], "ix_job_failed_live"),
+        (count_told(25), (UNTIL,), "ix_job_unfinished"),
+    ):
+        assert index in await plan(filled, sql, *args, small=True)
     text = await plan(filled, count_photos(250), SINCE, UNTIL, BOUNDS)
     assert "ix_job_unrolled" in text
     assert "ix_attempt_unrolled" not in text, text

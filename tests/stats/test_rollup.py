@@ -14,7 +14,7 @@ import trio.testing
 
 from photochanger.db.facade import Db
 from photochanger.db.target import Target
-from photochanger.domain.job import Source
+from photochanger.domain.job import JobStatus, ReplyKind, Source
 from photochanger.domain.records import Change
 from photochanger.errors import DatabaseUnavailable
 from photochanger.jobs.journal import Journal
@@ -186,6 +186,48 @@ async def test_while_the_journal_holds_something_nothing_is_counted(db: Db, stor
     assert (await cells(db)).slots == {}
     await rollup(db).once()
     await assert_exact(db)
+
+
+async def test_a_504_is_counted_when_it_is_given_and_once(db: Db, store: JobStore) -> None:
+    """The work goes on, a repeat gets the picture: the booth that was told 504 printed the original all the same."""
+    (life,) = lives(15, 1)
+    replied_at = BEGUN + timedelta(seconds=48)
+    working = replace(
+        life[1].job,
+        created_at=BEGUN,
+        source=Source.INGEST,
+        told_504=True,
+        reply_kind=ReplyKind.ERROR,
+        reply_status=504,
+        replied_at=replied_at,
+    )
+    await store.save(Change(working))
+    await rollup(db, now=lambda: replied_at + timedelta(seconds=14)).catch_up()
+    assert (await cells(db)).slots == {}
+    for _ in range(2):
+        await rollup(db, now=lambda: replied_at + timedelta(seconds=16)).catch_up()
+        assert await _of_the_house(db) == {"jobs": 1, "replied_timeout": 1, "kind_error": 1}
+    ended = replied_at + timedelta(seconds=60)
+    done = replace(
+        working,
+        status=JobStatus.DONE,
+        reply_kind=ReplyKind.AI,
+        reply_status=200,
+        replied_at=ended,
+        finished_at=ended,
+        joined=1,
+    )
+    await store.save(Change(done))
+    for _ in range(2):
+        await rollup(db).catch_up()
+        told = await _of_the_house(db)
+        assert told == {"jobs": 1, "replied_timeout": 1, "kind_error": 1, "done": 1, "joined": 1}
+    await assert_exact(db)
+
+
+async def _of_the_house(db: Db) -> dict[str, int]:
+    [counters] = [counters for key, counters in (await cells(db)).slots.items() if key[:2] == ("", "day")]
+    return dict(counters)
 
 
 async def test_rows_that_others_hold_are_left_for_the_next_time(db: Db, store: JobStore) -> None:

@@ -175,7 +175,7 @@ def test_answers_are_stamped(told: SharedHouse, path: str) -> None:
     meta = told.run(ask, path)["meta"]
     as_of, fresh_to = (datetime.fromisoformat(meta[name]) for name in ("as_of", "fresh_to"))
     assert abs(datetime.now(UTC) - as_of) < timedelta(minutes=1)
-    assert as_of - fresh_to < timedelta(seconds=60)
+    assert timedelta(0) <= as_of - fresh_to < timedelta(seconds=60)
 
 
 def test_the_houses_own_roll_up_says_how_far_it_is(told: SharedHouse) -> None:
@@ -185,8 +185,6 @@ def test_the_houses_own_roll_up_says_how_far_it_is(told: SharedHouse) -> None:
 
 
 async def _fresh(lab: Lab) -> tuple[str, str]:
-    await lab.house.db.execute("DELETE FROM stats_state")
-    assert (await ask(lab, "global"))["meta"]["fresh_to"] is None
     await lab.house.rollup.once()
     before = (await ask(lab, "global"))["meta"]["fresh_to"]
     assert datetime.fromisoformat(before) < datetime.now(UTC)

@@ -53,6 +53,8 @@ job = Table(
     at("started_at"),
     at("finished_at"),
     at("rolled_at"),  # counted into the statistics
+    Column("told_504", Boolean),  # a booth got 504, whatever others got; NULL in rows from before it was kept
+    at("told_rolled_at"),  # that 504 was counted before the work ended
     CheckConstraint(
         "status IN ('queued', 'processing', 'done', 'failed', 'timeout', 'cancelled')", name="status_known"
     ),
@@ -70,6 +72,12 @@ job = Table(
         "slot_id",
         "created_at",
         postgresql_where=text("status IN ('failed', 'timeout', 'cancelled')"),
+    ),
+    Index(
+        "ix_job_failed_live",
+        "slot_id",
+        "created_at",
+        postgresql_where=text("source = 'ingest' AND status IN ('failed', 'timeout', 'cancelled')"),
     ),
     Index(
         "ix_job_photo_name",

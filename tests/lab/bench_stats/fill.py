@@ -56,9 +56,9 @@ WITH drawn AS MATERIALIZED (
   FROM drawn JOIN {_FATES} ON which = fate
 ), photos AS (
   INSERT INTO job (id, slot_id, slot_version, source, status, failure_reason, reply_kind, reply_status, replied_at,
-    provider, deadline, settle_by, retries, request_bytes, request_sha256, photo_name, late, cost_microusd,
+    told_504, provider, deadline, settle_by, retries, request_bytes, request_sha256, photo_name, late, cost_microusd,
     received_at, created_at, started_at, finished_at)
-  SELECT id, slot_id, 1, source, status, reason, reply_kind, reply_status, ended, 'gemini',
+  SELECT id, slot_id, 1, source, status, reason, reply_kind, reply_status, ended, reply_status = 504, 'gemini',
     created + interval '48 s', created + interval '168 s', again::int, 4000000, sha256, 'DSC' || number || '.JPG',
     fate = 2, 67000, created - interval '0.4 s', created, created + interval '0.01 s', ended
   FROM made
