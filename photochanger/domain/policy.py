@@ -113,7 +113,10 @@ def _elsewhere(it: Situation, number: int, others: Sequence[int]) -> Step:
     if it.now < latest:
         return Wait(min(it.now + LOOK_AGAIN, latest))
     # A permit that comes too late would only cost money.
-    return GiveUp(_reason(it)) if best is None else Start(best, instead=number)
+    if best is None:
+        return GiveUp(_reason(it))
+    ready = _ready_at(it, best)
+    return Start(best, instead=number) if ready <= it.now else Wait(ready)
 
 
 def _hedge_moment(

@@ -61,8 +61,9 @@ class Counts(msgspec.Struct):
     `nobody_waited` had been left by then.
 
     `ai`, `fallback`, `local` and `original` are what the pictures were. `late` pictures came when nobody waited any
-    more. `joined` repeats got the answer to a photo at work. `turned_away` is for want of room or a failure of ours,
-    `mistaken` are requests that could not have worked (password, size, format).
+    more. `retries` are further calls for the same photo, to whichever provider, that ran beside no other. `joined`
+    repeats got the answer to a photo at work. `turned_away` is for want of room or a failure of ours, `mistaken` are
+    requests that could not have worked (password, size, format).
     """
 
     photos: int
@@ -82,7 +83,7 @@ class Counts(msgspec.Struct):
 
 
 class Money(msgspec.Struct):
-    """What the providers' calls cost, in microusd: for booths, and for tests, re-runs and the canary."""
+    """What the providers' calls cost, in microusd: for booths, and for test runs and re-runs."""
 
     cost_microusd: int
     tests_microusd: int
@@ -244,8 +245,8 @@ class ProviderStats(msgspec.Struct):
     """One model of one provider. Calls by what they came to; `other` are answers that could not be used, our own disk,
     and bugs.
 
-    `no_image_percent` is of the calls that were answered with a picture or without one. `latency_*` is service time of
-    calls that brought a picture, without queueing. `retries` repeat a call of the same photo, `hedged` ones ran beside
+    `no_image_percent` is of the calls that brought a picture or NO_IMAGE. `latency_*` is service time of
+    calls that brought a picture, without queueing. `retries` repeat a call to the same provider for the same photo, `hedged` ones ran beside
     a slow one. `possibly_billed` calls were cut off: they are booked at their estimate.
     """
 

@@ -224,8 +224,11 @@ class Life:
         assert self.now < max(booth.deadline for booth in waiting) - it.reserve, "it cannot be done in time"
         beside = [each for number, each in enumerate(it.tries) if self._goes_on(each) and number != step.instead]
         if step.instead is not None:
-            assert it.tries[step.instead].queued, "it has its permit"
-            assert plan.has_room
+            queued = it.tries[step.instead]
+            assert queued.queued, "it has its permit"
+            assert it.last is not None
+            is_late = self.now + it.plans[queued.plan].expected.p50 >= it.last - it.reserve
+            assert plan.has_room or is_late, "from one queue into another, as long as the first may do"
         if step.hedge is None:
             assert not beside, "that is a second call"
         else:

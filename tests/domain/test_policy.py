@@ -175,6 +175,14 @@ def test_a_permit_that_would_come_too_late_is_not_waited_for() -> None:
     assert decide(alone(queued(), now=too_late)) == GiveUp(Reason.PROVIDER_TIMEOUT)
 
 
+def test_whoever_takes_over_from_a_queue_has_his_pause_first() -> None:
+    too_late = LATEST - FIRST.expected.p50
+    quick = replace(SECOND, expected=Expected(0.3, 0.6, 1.0))
+    told = failed(Verdict.QUOTA, plan=1, at=too_late - 1.0, retry_after=3.0)
+    assert decide(situation(told, queued(), now=too_late, plans=(FULL, quick))) == Wait(too_late + 2.0)
+    assert decide(situation(told, queued(), now=too_late + 2.0, plans=(FULL, quick))) == Start(1, instead=1)
+
+
 def test_when_nobody_waits_what_runs_goes_on_and_nothing_begins() -> None:
     late: dict[str, Any] = {"first": None, "last": None, "settle_by": 260.0}
     assert decide(situation(calling(), now=150.0, **late)) == Wait(260.0)
