@@ -1,6 +1,8 @@
 """Random supervisors against the model: every start of every child at the predicted time, the predicted end."""
 
+import itertools
 import logging
+from dataclasses import replace
 
 import pytest
 import trio
@@ -58,7 +60,17 @@ def supervisors(draw: st.DrawFn) -> tuple[list[Plan], Strategy]:
         )
         for number in range(draw(st.integers(1, 5)))
     ]
-    return plans, strategy
+    return [unlike_others(plan, number) for number, plan in enumerate(plans)], strategy
+
+
+def unlike_others(plan: Plan, number: int) -> Plan:
+    """Its times a little longer, each by a share of its own: simple numbers, which are drawn often, add up to the same
+    moment by two ways, and of two things at one moment either may come first."""
+    shares = (1 + 1e-4 * (place * 0.6180339887 % 1) for place in itertools.count(1 + 40 * number))
+    scripts = tuple(
+        replace(script, start=script.start * next(shares), up=script.up * next(shares)) for script in plan.scripts
+    )
+    return replace(plan, scripts=scripts, start_timeout=plan.start_timeout * next(shares))
 
 
 def observe(plans: list[Plan], strategy: Strategy, intensity: int, period: float, stop_at: float) -> Outcome:
