@@ -20,7 +20,7 @@ test: $(VENV)/.dev ## every test
 check: $(VENV)/.dev ## style, types, walls between the packages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 	$(BIN)/lint-imports
 
 format: $(VENV)/.dev ## put the code into its form

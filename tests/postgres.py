@@ -56,7 +56,7 @@ class PostgresServer:
     def create(self, template: str = "template1") -> str:
         """The URL of a new database."""
         name = f"test_{next(self._names)}"
-        self.sql(f"CREATE DATABASE {name} TEMPLATE {template}")
+        self.sql(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")  # a third of the usual one's time
         return self.url.replace("/postgres?", f"/{name}?")
 
     def drop(self, url: str) -> int:

@@ -4,11 +4,9 @@ schemathesis makes the requests from the contract, right ones and wrong ones, an
 one of its own on real PostgreSQL with imitated providers, so that everything may be changed and deleted.
 """
 
-import inspect
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 import schemathesis
@@ -19,7 +17,6 @@ from schemathesis.config._checks import NEGATIVE_DATA_REJECTION_EXPECTED_STATUSE
 from schemathesis.config._checks import POSITIVE_DATA_ACCEPTANCE_EXPECTED_STATUSES as POSITIVE
 from schemathesis.engine import Status, events, from_schema
 
-from photochanger.domain.passwords import hash_password
 from photochanger.web.docs.routes import NAMES
 from tests.contracts.files import whole_contract
 from tests.house.shared import SharedHouse, shared_house
@@ -69,9 +66,7 @@ for media_type, strategy in FILES.items():
 def house(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedHouse]:
     """A house that knows a job with a picture, and takes requests as fast as they come."""
     folder = tmp_path_factory.mktemp("house")
-    # Hundreds of slots and passwords are made; a bcrypt as slow as it has to be would be most of the time.
-    quick = patch.dict(inspect.unwrap(hash_password).__kwdefaults__, rounds=4)
-    with quick, shared_house(postgres_server, folder, rate_per_second=10_000, rate_burst=10_000) as house:
+    with shared_house(postgres_server, folder, rate_per_second=10_000, rate_burst=10_000) as house:
         house.run(_used)
         yield house
 

@@ -1,9 +1,11 @@
 """The whole house inside a test: real sockets, real PostgreSQL, real files, the simulator as the provider."""
 
+import inspect
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +22,17 @@ from photochanger.demo.dslr import Options, Shot, shoot
 from photochanger.domain.passwords import hash_password
 from photochanger.domain.permission import Permission
 from photochanger.errors import DatabaseUnavailable
-from photochanger.providers.gemini.simulator import GeminiSimulator
+from photochanger.providers import drivers
+from photochanger.providers.gemini.simulator import GeminiSimulator, picture
+from photochanger.providers.http import tls_context
 from tests.lab import http
 from tests.lab.leaks.sink import written
+
+# What would be most of the tests' time: every house shares the root certificates, the same drawing is drawn once, and
+# passwords are hashed at bcrypt's lowest cost.
+setattr(drivers, "tls_context", cache(tls_context))  # noqa: B010
+setattr(picture, "transform", lru_cache(64)(picture.transform))  # noqa: B010
+inspect.unwrap(hash_password).__kwdefaults__["rounds"] = 4
 
 PASSWORD = "booth-Пароль-42"
 _HASH = hash_password(PASSWORD, rounds=4)
