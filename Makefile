@@ -3,6 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+unexport PYTHONDONTWRITEBYTECODE # the tests start hundreds of processes: none should compile what another one has
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check format contract bench bench-policy bench-stats lock clean

@@ -136,7 +136,7 @@ def _hedge_moment(
         return begun, "rescue"  # there is nothing to wait for
     patience = 0.0 if running.begun is None else min((own.p50 + own.p90) / 2, (first - begun) / 2)
     last = first - it.reserve - other.p50 - EARLIER
-    rescue = max(first - it.reserve - RESCUE * other.p95, min(begun + patience, last))
+    rescue = min(max(first - it.reserve - RESCUE * other.p95, begun + patience), last)
     early = begun + own.p95
     if may_be_early and it.may_hedge_early and early < rescue:
         return early, "early"
@@ -163,10 +163,13 @@ def _latest_start(it: Situation, plan: int, *, surely: bool = False) -> float:
     """Before this moment a call must begin, to be done in time as often as not.
 
     Except for second calls a guess is not enough to refuse: while nothing was measured, or while nothing runs that
-    could be, a photo goes ahead. How else would it be known.
+    could be, a photo goes ahead. How else would it be known. A makeshift costs nothing: it is tried as long as there is
+    any time, because a timer came late, say.
     """
     assert it.last is not None
     now = it.plans[plan]
+    if now.makeshift:
+        return it.last - now.expected.p50
     goes_ahead = not surely and (not now.measured or (now.idle and not it.tries))
     return it.last - it.reserve - (0.0 if goes_ahead else now.expected.p50)
 

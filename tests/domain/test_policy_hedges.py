@@ -10,8 +10,20 @@ from photochanger.domain.outcome import Verdict
 from photochanger.domain.policy import EARLIER, LOOK_FOR_HANGS, decide
 from photochanger.domain.policy import RESCUE as MARGIN
 from photochanger.domain.reasons import Reason
-from photochanger.domain.situation import PlanNow, Situation, Start, Step, Wait
-from tests.domain.situations import FIRST, FULL, LATEST, RESERVE, SECOND, START, alone, calling, failed, situation
+from photochanger.domain.situation import GiveUp, PlanNow, Situation, Start, Step, Wait
+from tests.domain.situations import (
+    DEADLINE,
+    FIRST,
+    FULL,
+    LATEST,
+    RESERVE,
+    SECOND,
+    START,
+    alone,
+    calling,
+    failed,
+    situation,
+)
 
 EARLY = START + FIRST.expected.p95
 RESCUE = LATEST - MARGIN * SECOND.expected.p95
@@ -177,6 +189,22 @@ def test_a_makeshift_comes_only_when_nothing_else_can_come_any_more() -> None:
 def test_a_makeshift_is_no_second_call_that_could_be_switched_off() -> None:
     it = situation(calling(), plans=(FIRST, MAKESHIFT), may_hedge=False, now=MAKESHIFT_MOMENT)
     assert decide(it) == Start(1, hedge="rescue")
+
+
+def test_a_makeshift_is_not_lost_by_a_timer_that_comes_late() -> None:
+    """It costs nothing, and without it there would be nothing: the reserve is no reason to leave it."""
+    quick = replace(MAKESHIFT, expected=Expected(0.03, 0.04, 0.05))
+    for makeshift in (MAKESHIFT, quick):
+        for late in (0.2, RESERVE / 2):
+            it = situation(calling(), plans=(FIRST, makeshift), now=LATEST + late)
+            assert decide(it) == Start(1, hedge="rescue")
+            refused = failed(Verdict.REFUSED, at=LATEST)
+            assert decide(situation(refused, plans=(FIRST, makeshift), now=LATEST + late)) == Start(1)
+    assert next_step(situation(calling(), plans=(FIRST, quick))) == at(
+        LATEST - 0.03 - EARLIER, Start(1, hedge="rescue")
+    )
+    refused = failed(Verdict.REFUSED, at=LATEST)
+    assert isinstance(decide(situation(refused, plans=(FIRST, MAKESHIFT), now=DEADLINE - 0.3)), GiveUp)
 
 
 def test_a_makeshift_waits_for_a_pause_and_for_a_permit_of_what_was_asked_for() -> None:

@@ -125,7 +125,8 @@ def run(folder: Path, *tests: str, processes: int = 0) -> tuple[int, str]:
     """A run of pytest over such tests, with the search as in every run."""
     path = folder / "test_of_the_search.py"
     path.write_text(HEAD + "\n".join(tests), encoding="utf-8")
-    options = ["-q", "-p", "no:cacheprovider", "-p", "tests.conftest", f"--rootdir={folder}", "-c/dev/null"]
+    options = ["-q", "-p", "tests.conftest", f"--rootdir={folder}", "-c/dev/null"]
+    options += [each for name in ("cacheprovider", "schemathesis", "hypothesispytest") for each in ("-p", f"no:{name}")]
     command = [sys.executable, "-m", "pytest", f"-n{processes}", *options, str(path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     return done.returncode, done.stdout + done.stderr

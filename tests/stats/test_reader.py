@@ -44,6 +44,7 @@ async def test_last_errors_are_those_of_booths(db: Db, tmp_path: Path) -> None:
         for change in at_random(random.Random(number)):
             status = change.job.status if change.job.finished_at is None else JobStatus.FAILED
             await store.save(Change(replace(change.job, slot_id="slot-001", source=source, status=status)))
+    await store.replay()
     found = await Reader(db).last_errors(["slot-001", "slot-002"])
     assert [len(errors) for errors in found.values()] == [1]
     of = await db.fetchval("SELECT source FROM job WHERE id = $1", found["slot-001"][0]["job_id"])
@@ -60,6 +61,7 @@ async def test_a_long_history_does_not_hide_that_the_house_is_ready(
     for _ in range(12):
         for change in at_random(dice):
             await store.save(change)
+    await store.replay()
     clock = BEGUN + timedelta(hours=4)
 
     def now() -> datetime:

@@ -26,13 +26,17 @@ def nested(levels: int, inside: str = "") -> bytes:
 
 
 def peak_of(call: Callable[[], object]) -> int:
-    """Bytes that were held at once."""
-    tracemalloc.start()
-    try:
-        call()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    """Bytes that were held at once; the least of three times, as other threads may need some meanwhile."""
+
+    def once() -> int:
+        tracemalloc.start()
+        try:
+            call()
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    return min(once() for _ in range(3))
 
 
 @pytest.mark.parametrize(
