@@ -245,9 +245,9 @@ class ProviderStats(msgspec.Struct):
     """One model of one provider. Calls by what they came to; `other` are answers that could not be used, our own disk,
     and bugs.
 
-    `no_image_percent` is of the calls that brought a picture or NO_IMAGE. `latency_*` is service time of
-    calls that brought a picture, without queueing. `retries` repeat a call to the same provider for the same photo, `hedged` ones ran beside
-    a slow one. `possibly_billed` calls were cut off: they are booked at their estimate.
+    `no_image_percent` is of the calls that brought a picture or NO_IMAGE. `latency_*` is service time of calls that
+    brought a picture, without queueing. `retries` repeat a call to the same provider for the same photo, `hedged` ones
+    ran beside a slow one. `possibly_billed` calls were cut off: they are booked at their estimate.
     """
 
     provider: str
