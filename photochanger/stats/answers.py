@@ -1,6 +1,7 @@
 """The answers of the statistics routes: which cells are read for each, and how they are put together."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -15,7 +16,7 @@ from photochanger.observability.metrics import UNKNOWN_SLOT
 from photochanger.stats.counting import HOUSE
 from photochanger.stats.figures import counts_of, kpis_of, named, percent, provider_of
 from photochanger.stats.periods import Group, Period, parts
-from photochanger.stats.queries import Reader, State
+from photochanger.stats.queries import Range, Reader, State
 from photochanger.stats.views import (
     Availability,
     Budget,
@@ -125,11 +126,8 @@ class Answers:
     async def system(self) -> SystemStats:
         """The house now; its last day as far as the database can be asked."""
         last_day, state = None, State(None, None)
-        try:
-            state = await self._reader.state()
-            last_day = await self._last_day(state)
-        except DatabaseUnavailable:
-            pass  # that it is away is part of the answer
+        with suppress(DatabaseUnavailable):  # that it is away is part of the answer
+            state, last_day = await self._last_day()
         now = self._now
         lanes = [LaneNow(slot_id, *room) for slot_id, room in sorted(now.lanes().items())]
         return SystemStats(
@@ -181,40 +179,34 @@ class Answers:
         return name
 
     async def _over(self, slot: str, whole: Period, group: Group) -> tuple[list[PeriodView], TotalView, RangeStamp]:
-        reader, start, end = self._reader, whole.start, whole.end
-        state = await reader.state()
-        cells = {cell["at"]: cell for cell in await reader.cells([slot], "day", start, end)}
-        money = await reader.money(slot, "day", start, end)
-        tally = (await reader.tallies([slot], "day", start, end))[slot]
-        uptime = await reader.uptime(start, end) if slot == HOUSE else None
-        days = _Days(cells, money, tally.refusals, uptime, state.first_seen, self._minute())
+        found = await self._reader.range(slot, "day", whole.start, whole.end, uptime=slot == HOUSE)
+        days = _Days(found, slot == HOUSE, self._minute())
         data = []
         for number, period in enumerate(parts(whole, group), 1):
             data.append(PeriodView(period.first, period.last, *days.figures(period)))
             if not number % _AT_ONCE:
                 await trio.lowlevel.checkpoint()
-        total = TotalView(*days.figures(whole), named(tally.failures), named(days.refused(whole)))
-        return data, total, self._range_stamp(state, whole, group)
+        total = TotalView(*days.figures(whole), named(found.tally.failures), named(days.refused(whole)))
+        return data, total, self._range_stamp(found.state, whole, group)
 
     def _minute(self) -> datetime:
         return self._now.clock().astimezone(UTC).replace(second=0, microsecond=0)
 
-    async def _last_day(self, state: State) -> LastDay:
+    async def _last_day(self) -> tuple[State, LastDay]:
         this_minute = self._minute()
         this_hour = this_minute.replace(minute=0)
         start, end = this_hour - timedelta(hours=24), this_hour + timedelta(hours=1)
-        cells = await self._reader.cells([HOUSE], "hour", start, end)
-        money = await self._reader.money(HOUSE, "hour", start, end)
-        tally = (await self._reader.tallies([HOUSE], "hour", start, end))[HOUSE]
-        uptime = await self._reader.uptime(start, end)
+        found = await self._reader.range(HOUSE, "hour", start, end, uptime=True)
+        cells, tally = list(found.cells.values()), found.tally
         refusals = _together(tally.refusals.values())
         counts = counts_of(cells, refusals)
-        since = max(start, state.first_seen or this_minute)
-        return LastDay(
+        since = max(start, found.state.first_seen or this_minute)
+        period = Period(start.date(), end.date())
+        return found.state, LastDay(
             counts,
             _kpis(counts, cells),
-            _money(money.values()),
-            _availability(Period(start.date(), end.date()), uptime.values(), since, this_minute),
+            _money(found.money.values()),
+            _availability(period, found.uptime.values(), since, this_minute),
             named(tally.failures),
             named(refusals),
         )
@@ -228,29 +220,26 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class _Days:
-    """What was read of a range, by day. `uptime` None: it is not asked for."""
+    """What was read of a range, by day."""
 
-    cells: Mapping[datetime, Any]
-    money: Mapping[datetime, tuple[int, int]]
-    refusals: Mapping[datetime, Mapping[str, int]]
-    uptime: Mapping[datetime, tuple[int, int]] | None
-    first_seen: datetime | None
+    found: Range
+    with_uptime: bool
     now: datetime
 
     def figures(self, period: Period) -> tuple[Counts, Kpis, Money, Availability | None]:
         """A part of the range."""
         days = list(period.days())
-        cells = _those(self.cells, days)
-        counts = counts_of(cells, _together(_those(self.refusals, days)))
-        kpis, money = _kpis(counts, cells), _money(_those(self.money, days))
-        if self.uptime is None:
+        cells = _those(self.found.cells, days)
+        counts = counts_of(cells, _together(_those(self.found.tally.refusals, days)))
+        kpis, money = _kpis(counts, cells), _money(_those(self.found.money, days))
+        if not self.with_uptime:
             return counts, kpis, money, None
-        seen = _those(self.uptime, days)
-        return counts, kpis, money, _availability(period, seen, self.first_seen or self.now, self.now)
+        seen, since = _those(self.found.uptime, days), self.found.state.first_seen or self.now
+        return counts, kpis, money, _availability(period, seen, since, self.now)
 
     def refused(self, period: Period) -> dict[str, int]:
         """The refusals of a part of the range, by reason."""
-        return _together(_those(self.refusals, period.days()))
+        return _together(_those(self.found.tally.refusals, period.days()))
 
 
 def _those(found: Mapping[datetime, T], days: Iterable[datetime]) -> list[T]:

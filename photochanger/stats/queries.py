@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypedDict
+
+import msgspec
 
 from photochanger.db.facade import Db
 from photochanger.stats.counting import HOUSE
@@ -20,14 +22,6 @@ SELECT slot_id, at, {_SHOWN} FROM stats_slot
 WHERE slot_id = ANY($1) AND span = $2 AND source = 'ingest' AND at >= $3 AND at < $4
 """
 
-_MONEY: Final = f"""
-SELECT at, coalesce(sum(cost_microusd) FILTER (WHERE source = 'ingest'), 0)::bigint AS live,
-       coalesce(sum(cost_microusd) FILTER (WHERE source <> 'ingest'), 0)::bigint AS tests
-FROM stats_provider
-WHERE slot_id = $1 AND span = $2 AND {_ALL_SOURCES} AND at >= $3 AND at < $4
-GROUP BY at
-"""
-
 # Refusals are told by period, failures only of the whole.
 _TALLY: Final = """
 SELECT slot_id, subject, name, CASE WHEN subject = 'refusal' THEN at END AS at, sum(n)::bigint AS n
@@ -37,21 +31,47 @@ WHERE slot_id = ANY($1) AND span = $2 AND source = 'ingest' AND at >= $3 AND at 
 GROUP BY 1, 2, 3, 4
 """
 
-_UPTIME: Final = f"""
-SELECT date_trunc('day', at, 'UTC') AS at, sum(bit_count(minutes::bit(64)))::int8 AS minutes,
-       coalesce(sum(bit_count(minutes::bit(64))) FILTER (
-         WHERE extract(hour FROM at AT TIME ZONE 'UTC') BETWEEN {WORKING_HOURS.start} AND {WORKING_HOURS.stop - 1}
-       ), 0)::int8 AS working
-FROM uptime_hour WHERE at >= $1 AND at < $2
-GROUP BY 1
+# A machine that had lost its time may have been seen in another century.
+_FIRST: Final = """
+SELECT at, minutes FROM uptime_hour WHERE at >= timestamptz '2020-01-01Z' ORDER BY at LIMIT 1
 """
 
-# A machine that had lost its time may have been seen in another century.
-_STATE: Final = """
+_STATE: Final = f"""
 SELECT (SELECT at FROM stats_state WHERE name = 'rolled') AS fresh_to, first.at, first.minutes
-FROM (VALUES (1)) AS always LEFT JOIN (
-  SELECT at, minutes FROM uptime_hour WHERE at >= timestamptz '2020-01-01Z' ORDER BY at LIMIT 1
-) AS first ON true
+FROM (VALUES (1)) AS always LEFT JOIN ({_FIRST}) AS first ON true
+"""
+
+# All that is told of a range, in one question and as one text: four journeys less, and numbers by the thousand are read
+# by msgspec in half the time. What is fresh is read by the same snapshot.
+_RANGE: Final = f"""
+SELECT json_build_object(
+  'fresh_to', fresh_to, 'first_at', at, 'first_minutes', minutes,
+  'cells', (SELECT coalesce(json_agg(it), '[]') FROM (
+    SELECT at, {_SHOWN} FROM stats_slot
+    WHERE slot_id = $1 AND span = $2 AND source = 'ingest' AND at >= $3 AND at < $4 ORDER BY at
+  ) AS it),
+  'money', (SELECT coalesce(json_agg(json_build_array(at, live, tests)), '[]') FROM (
+    SELECT at, coalesce(sum(cost_microusd) FILTER (WHERE source = 'ingest'), 0)::bigint AS live,
+      coalesce(sum(cost_microusd) FILTER (WHERE source <> 'ingest'), 0)::bigint AS tests
+    FROM stats_provider
+    WHERE slot_id = $1 AND span = $2 AND {_ALL_SOURCES} AND at >= $3 AND at < $4
+    GROUP BY at
+  ) AS it),
+  'tallies', (SELECT coalesce(json_agg(json_build_array(name, at, n)), '[]') FROM (
+    SELECT name, CASE WHEN subject = 'refusal' THEN at END AS at, sum(n)::bigint AS n FROM stats_tally
+    WHERE slot_id = $1 AND span = $2 AND source = 'ingest' AND at >= $3 AND at < $4
+      AND subject IN ('failure_reason', 'refusal')
+    GROUP BY name, 2, subject
+  ) AS it),
+  'uptime', (SELECT coalesce(json_agg(json_build_array(at, minutes, working)), '[]') FROM (
+    SELECT date_trunc('day', at, 'UTC') AS at, sum(bit_count(minutes::bit(64)))::int8 AS minutes,
+      coalesce(sum(bit_count(minutes::bit(64))) FILTER (
+        WHERE extract(hour FROM at AT TIME ZONE 'UTC') BETWEEN {WORKING_HOURS.start} AND {WORKING_HOURS.stop - 1}
+      ), 0)::int8 AS working
+    FROM uptime_hour WHERE $5 AND at >= $3 AND at < $4
+    GROUP BY 1
+  ) AS it)
+)::text FROM ({_STATE}) AS state
 """
 
 _PROVIDERS: Final = """
@@ -127,6 +147,63 @@ class Tally:
     refusals: dict[datetime, dict[str, int]] = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)
 
+    def add(self, name: str, at: datetime | None, n: int) -> None:
+        """One more row: of a failure where `at` is None."""
+        if at is None:
+            self.failures[name] = n
+        else:
+            self.refusals.setdefault(at, {})[name] = n
+
+
+class _Cell(TypedDict):
+    """A cell of photos: a key for each of `_SHOWN`."""
+
+    at: datetime
+    jobs: int
+    replied_ok: int
+    replied_timeout: int
+    replied_other: int
+    kind_ai: int
+    kind_fallback: int
+    kind_local: int
+    kind_original: int
+    kind_none: int
+    late: int
+    retries: int
+    joined: int
+    answer_ms: list[int]
+    overhead_ms: list[int]
+
+
+class _Found(msgspec.Struct):
+    """What the question about a range is answered with."""
+
+    fresh_to: datetime | None
+    first_at: datetime | None
+    first_minutes: int | None
+    cells: list[_Cell]
+    money: list[tuple[datetime, int, int]]
+    tallies: list[tuple[str, datetime | None, int]]
+    uptime: list[tuple[datetime, int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What is counted of a slot or the house over some periods, each by its beginning.
+
+    `money` is what calls cost: for booths, and for tests. `uptime` is minutes in which the house was ready, by day: all
+    of them, and those of working hours.
+    """
+
+    state: State
+    cells: Mapping[datetime, Mapping[str, Any]]
+    money: Mapping[datetime, tuple[int, int]]
+    tally: Tally
+    uptime: Mapping[datetime, tuple[int, int]]
+
+
+_read = msgspec.json.Decoder(_Found).decode
+
 
 class Reader:
     """Asks for what the answers need. Every question raises DatabaseUnavailable. Times are from … to before."""
@@ -138,35 +215,32 @@ class Reader:
         """How fresh the cells are."""
         row = await self._db.fetchrow(_STATE)
         assert row is not None
-        if row["at"] is None:
-            return State(row["fresh_to"], None)
-        lowest = (row["minutes"] & -row["minutes"]).bit_length() - 1
-        return State(row["fresh_to"], row["at"] + timedelta(minutes=lowest))
+        return _state(row["fresh_to"], row["at"], row["minutes"])
+
+    async def range(self, slot: str, span: str, start: datetime, end: datetime, *, uptime: bool) -> Range:
+        """All that is told of a slot, or of the house, over a time; `uptime`: availability, too."""
+        found = _read(await self._db.fetchval(_RANGE, slot, span, start, end, uptime))
+        tally = Tally()
+        for name, at, n in found.tallies:
+            tally.add(name, at, n)
+        return Range(
+            _state(found.fresh_to, found.first_at, found.first_minutes),
+            {cell["at"]: cell for cell in found.cells},
+            {at: (live, tests) for at, live, tests in found.money},
+            tally,
+            {at: (minutes, working) for at, minutes, working in found.uptime},
+        )
 
     async def cells(self, slots: Sequence[str], span: str, start: datetime, end: datetime) -> Sequence[Any]:
         """Cells of photos."""
         return await self._db.fetch(_CELLS, slots, span, start, end)
 
-    async def money(self, slot: str, span: str, start: datetime, end: datetime) -> Mapping[datetime, tuple[int, int]]:
-        """What calls cost, by period: for booths, and for tests."""
-        rows = await self._db.fetch(_MONEY, slot, span, start, end)
-        return {row["at"]: (row["live"], row["tests"]) for row in rows}
-
     async def tallies(self, slots: Sequence[str], span: str, start: datetime, end: datetime) -> Mapping[str, Tally]:
         """Failures and refusals by slot; every slot has its entry."""
         found = {slot: Tally() for slot in slots}
         for row in await self._db.fetch(_TALLY, slots, span, start, end):
-            tally = found[row["slot_id"]]
-            if row["at"] is None:
-                tally.failures[row["name"]] = row["n"]
-            else:
-                tally.refusals.setdefault(row["at"], {})[row["name"]] = row["n"]
+            found[row["slot_id"]].add(row["name"], row["at"], row["n"])
         return found
-
-    async def uptime(self, start: datetime, end: datetime) -> Mapping[datetime, tuple[int, int]]:
-        """Minutes in which the house was ready, by day: all of them, and those of working hours."""
-        rows = await self._db.fetch(_UPTIME, start, end)
-        return {row["at"]: (row["minutes"], row["working"]) for row in rows}
 
     async def providers(self, start: datetime, end: datetime) -> Sequence[Any]:
         """Cells of the booths' calls, by model."""
@@ -204,3 +278,10 @@ class Reader:
     async def recent(self, slot: str, now: datetime) -> list[dict[str, Any]]:
         """The newest pictures of a slot."""
         return [dict(row) for row in await self._db.fetch(_RECENT, slot, now, now - RECENT)]
+
+
+def _state(fresh_to: datetime | None, first_hour: datetime | None, minutes: int | None) -> State:
+    if first_hour is None or minutes is None:
+        return State(fresh_to, None)
+    lowest = (minutes & -minutes).bit_length() - 1
+    return State(fresh_to, first_hour + timedelta(minutes=lowest))

@@ -20,12 +20,11 @@ READS: dict[str, tuple[Any, ...]] = {
     queries._LAST_ERRORS: (["slot-001", "slot-002"],),
     queries._RECENT: ("slot-001", NOW, NOW - timedelta(hours=72)),
     queries._CELLS: (["slot-001"], "day", SINCE, UNTIL),
-    queries._MONEY: ("", "day", SINCE, UNTIL),
+    queries._RANGE: ("", "day", SINCE, UNTIL, True),
     queries._TALLY: (["slot-001"], "day", SINCE, UNTIL),
     queries._PROVIDERS: ("", SINCE, UNTIL),
     queries._TESTS: ("", SINCE, UNTIL),
     queries._WORDS: ("", SINCE, UNTIL),
-    queries._UPTIME: (SINCE, UNTIL),
     queries._NAME: ("slot-001",),
     queries._STATE: (),
 }
