@@ -58,18 +58,23 @@ SELECT json_build_object(
     GROUP BY at
   ) AS it),
   'tallies', (SELECT coalesce(json_agg(json_build_array(name, at, n)), '[]') FROM (
-    SELECT name, CASE WHEN subject = 'refusal' THEN at END AS at, sum(n)::bigint AS n FROM stats_tally
-    WHERE slot_id = $1 AND span = $2 AND source = 'ingest' AND at >= $3 AND at < $4
-      AND subject IN ('failure_reason', 'refusal')
-    GROUP BY name, 2, subject
+    SELECT name, at, n FROM stats_tally
+    WHERE slot_id = $1 AND span = $2 AND source = 'ingest' AND at >= $3 AND at < $4 AND subject = 'refusal'
+    UNION ALL
+    SELECT name, NULL, sum(n)::bigint FROM stats_tally
+    WHERE slot_id = $1 AND span = $2 AND source = 'ingest' AND at >= $3 AND at < $4 AND subject = 'failure_reason'
+    GROUP BY name
   ) AS it),
   'uptime', (SELECT coalesce(json_agg(json_build_array(at, minutes, working)), '[]') FROM (
-    SELECT date_trunc('day', at, 'UTC') AS at, sum(bit_count(minutes::bit(64)))::int8 AS minutes,
-      coalesce(sum(bit_count(minutes::bit(64))) FILTER (
-        WHERE extract(hour FROM at AT TIME ZONE 'UTC') BETWEEN {WORKING_HOURS.start} AND {WORKING_HOURS.stop - 1}
-      ), 0)::int8 AS working
-    FROM uptime_hour WHERE $5 AND at >= $3 AND at < $4
-    GROUP BY 1
+    SELECT day AS at, sum(n) AS minutes, coalesce(sum(n) FILTER (
+      WHERE at >= day + interval '{WORKING_HOURS.start} hours' AND at < day + interval '{WORKING_HOURS.stop} hours'
+    ), 0) AS working
+    FROM (
+      SELECT at, date_trunc('day', at, 'UTC') AS day, bit_count(minutes::bit(64))::int AS n
+      FROM uptime_hour WHERE $5 AND at >= $3 AND at < $4
+      OFFSET 0 -- each is worked out once
+    ) AS hours
+    GROUP BY day
   ) AS it)
 )::text FROM ({_STATE}) AS state
 """

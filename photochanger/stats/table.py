@@ -65,7 +65,9 @@ def to_csv(rows: Sequence[msgspec.Struct], kind: type[msgspec.Struct], form: For
     writer = csv.writer(text, dialect="excel", delimiter=form.delimiter)
     writer.writerow(_names(kind))
     for row in rows:
-        writer.writerow([_cell(value, form) for value in _values(row, kind)])
+        values: list[Any] = []
+        _lay_out(row, kind, values)
+        writer.writerow([value if type(value) is int else _cell(value, form) for value in values])
     return (_BOM + text.getvalue()).encode()
 
 
@@ -75,14 +77,14 @@ def _names(kind: type[msgspec.Struct]) -> Iterator[str]:
         yield from [name] if inner is None else (f"{name}.{each}" for each in _names(inner))
 
 
-def _values(row: msgspec.Struct | None, kind: type[msgspec.Struct]) -> Iterator[Any]:
-    """Of a row, in the order of its columns; of a struct that is not there, as many of nothing."""
-    fields = _fields(kind)
-    for value, (_, inner) in zip(msgspec.structs.astuple(row) if row else repeat(None), fields, strict=row is not None):
+def _lay_out(row: msgspec.Struct | None, kind: type[msgspec.Struct], values: list[Any]) -> None:
+    """The values of a row in the order of its columns; of a struct that is not there, as many of nothing."""
+    found = repeat(None) if row is None else msgspec.structs.astuple(row)
+    for value, (_, inner) in zip(found, _fields(kind), strict=row is not None):
         if inner is None:
-            yield value
+            values.append(value)
         else:
-            yield from _values(value, inner)
+            _lay_out(value, inner, values)
 
 
 @cache
