@@ -9,12 +9,13 @@ from tests.lab.leaks.plugin import (  # isort: skip
 )
 import pytest
 
-from tests.lab import alone
+from tests.lab import alone, garbage
 from tests.postgres import db, empty_postgres_url, postgres_server, postgres_url
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(alone, "alone")
+    config.pluginmanager.register(garbage, "garbage")
 
 
 __all__ = [

@@ -15,6 +15,7 @@ import trio.testing
 
 from photochanger.db.pool import RESERVED, SIZE
 from photochanger.domain.reasons import REASONS, Reason
+from tests.lab import garbage
 from tests.lab.house import Lab, running_house
 from tests.lab.pictures import photo
 
@@ -44,7 +45,8 @@ class AtRest:
     async def of(cls, lab: Lab) -> Self:
         """The house as it is now; every row that is there is checked."""
         at_rest = cls(lab)
-        at_rest._limiters = [found for found in gc.get_objects() if type(found) is trio.CapacityLimiter]
+        made = (found for found in gc.get_objects() if type(found) is trio.CapacityLimiter)
+        at_rest._limiters = [*garbage.LIMITERS, *made]
         await lab.rest()
         at_rest._before = at_rest._present()
         assert at_rest._before[1][_POSTGRES] == 0, at_rest._before

@@ -23,6 +23,7 @@ async def write_row(lab: Lab, **values: Any) -> None:
         values,
     )
     await until(lambda: lab.house.settings.row("house").version == version + 1)
+    await until(lambda: lab.house.slots.all()[0].t_sync == lab.house.settings.now.t_sync)  # the last part to know it
 
 
 def window_of(job: dict[str, Any]) -> float:
