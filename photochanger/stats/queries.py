@@ -11,10 +11,28 @@ from photochanger.db.facade import Db
 from photochanger.stats.counting import HOUSE
 from photochanger.stats.periods import WORKING_HOURS
 
-_SHOWN: Final = (
-    "jobs, replied_ok, replied_timeout, replied_other, kind_ai, kind_fallback, kind_local, kind_original, kind_none, "
-    "late, retries, joined, answer_ms, overhead_ms"
-)
+
+class _Cell(TypedDict):
+    """A cell of photos, as the answers need it."""
+
+    at: datetime
+    jobs: int
+    replied_ok: int
+    replied_timeout: int
+    replied_other: int
+    kind_ai: int
+    kind_fallback: int
+    kind_local: int
+    kind_original: int
+    kind_none: int
+    late: int
+    retries: int
+    joined: int
+    answer_ms: list[int]
+    overhead_ms: list[int]
+
+
+_SHOWN: Final = ", ".join(name for name in _Cell.__annotations__ if name != "at")
 _ALL_SOURCES: Final = "source = ANY('{ingest,ui_test,rerun,canary}')"  # spelt out, so that the index leads to `at`
 
 _CELLS: Final = f"""
@@ -158,26 +176,6 @@ class Tally:
             self.failures[name] = n
         else:
             self.refusals.setdefault(at, {})[name] = n
-
-
-class _Cell(TypedDict):
-    """A cell of photos: a key for each of `_SHOWN`."""
-
-    at: datetime
-    jobs: int
-    replied_ok: int
-    replied_timeout: int
-    replied_other: int
-    kind_ai: int
-    kind_fallback: int
-    kind_local: int
-    kind_original: int
-    kind_none: int
-    late: int
-    retries: int
-    joined: int
-    answer_ms: list[int]
-    overhead_ms: list[int]
 
 
 class _Found(msgspec.Struct):
